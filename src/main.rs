@@ -1,2 +1,2 @@
-//! The process.
+//! The process: parse arguments, run a command, choose the exit code.
 fn main() {}

@@ -1,0 +1,2 @@
+//! What operators see: metrics (contract 9). Knows nobody.
+pub mod metrics;
