@@ -49,7 +49,7 @@ where
         .directives
         .parse()
         .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let filter = wanted.with_target("audit", LevelFilter::INFO).and(filter_fn(speaks_no_secret));
+    let filter = wanted.with_target("audit", LevelFilter::INFO).and(filter_fn(is_line));
     Ok((writer.with_filter(filter), guard))
 }
 
@@ -67,8 +67,13 @@ pub fn install(config: &Config, more: Option<BoxedLayer>) -> io::Result<LinesGua
 /// A layer beside the log, for traces.
 pub type BoxedLayer = Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>;
 
-/// Whether `RUST_LOG` may let this through at all.
-pub fn speaks_no_secret(metadata: &Metadata<'_>) -> bool {
+/// Whether `RUST_LOG` may let this through at all. Spans are for traces: where none are asked for, nobody wants
+/// them and they cost nothing.
+fn is_line(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && speaks_no_secret(metadata)
+}
+
+fn speaks_no_secret(metadata: &Metadata<'_>) -> bool {
     let root = metadata.target().split("::").next().unwrap_or_default();
     *metadata.level() <= Level::INFO || !NEVER_BELOW_INFO.iter().any(|name| root.starts_with(name))
 }

@@ -1,4 +1,5 @@
-//! What operators see: log lines and metrics (contract 9). Knows nobody.
+//! What operators see: log lines, metrics and traces (contract 9). Knows nobody.
 pub mod lines;
 pub mod logs;
 pub mod metrics;
+pub mod traces;
