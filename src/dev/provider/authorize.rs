@@ -9,6 +9,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION},
 };
+use std::fmt::Write as _;
 use url::{Host, Url};
 
 /// The parameters that go through the picker unchanged.
@@ -39,13 +40,14 @@ pub(super) fn ask(fields: &Fields) -> Answer {
     if let Err(error) = wanted(fields) {
         return back(redirect, fields, &[("error", error)]);
     }
-    let hidden: String = CARRIED
-        .iter()
-        .filter_map(|name| fields.get(*name).map(|value| (name, value)))
-        .map(|(name, value)| {
-            format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))
-        })
-        .collect();
+    let mut hidden = String::new();
+    for name in CARRIED {
+        if let Some(value) = fields.get(name) {
+            let value = escaped(value);
+            // Writing to a `String` does not fail.
+            let _ = write!(hidden, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
+        }
+    }
     let mut page =
         text(StatusCode::OK, include_str!("../page/picker.html").replace(PLACE, &hidden));
     let headers = page.headers_mut();
