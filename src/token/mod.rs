@@ -1,3 +1,4 @@
 //! Tokens on the wire: how a JWT is read, checked and written. Pure: no I/O, no clock.
 pub mod algorithm;
 pub mod key;
+pub mod write;
