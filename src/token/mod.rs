@@ -2,5 +2,5 @@
 pub mod algorithm;
 mod jwk;
 pub mod key;
-pub mod write;
 mod roca;
+pub mod write;
