@@ -227,12 +227,12 @@ mod tests {
     }
 
     fn given(
-        permitter: &Permitter,
+        grants: &Permitter,
         claims: &Value,
         wish: Option<&str>,
     ) -> Result<String, NotPermitted> {
         let wish = Wish { service: wish, platform: None };
-        let permitted = permitter.permit(user(claims), wish)?;
+        let permitted = grants.permit(user(claims), wish)?;
         Ok(format!("{}:{}", permitted.terms().name, permitted.service().name))
     }
 

@@ -7,13 +7,18 @@ use crate::{
     domain::{
         claims::{Claims, TokenKind, UserKind},
         grant::Service,
-        identity::IdentityKey,
+        identity::{ChatIdentity, IdentityKey, KeyFingerprint},
         secret::Secret,
         sid::{Kind, Sid},
         subject::Subject,
         time::Timestamp,
     },
-    ports::{clock::StoppedClock, recall::Digest, store::MemoryStore},
+    ports::{
+        Reply,
+        clock::StoppedClock,
+        recall::Digest,
+        store::{BindError, Binding, BindingStore, MemoryStore, PinError, StoreError},
+    },
 };
 use std::sync::Arc;
 
@@ -61,11 +66,58 @@ pub(crate) fn verified(namespace: &str, id: &str) -> Verified {
 
 /// The proof after a store of its own was asked.
 pub(crate) fn bound(upstream: Upstream) -> Bound {
-    let store = Arc::new(MemoryStore::new(1));
+    bound_by(Arc::new(MemoryStore::new(1)), upstream)
+}
+
+/// The proof when the store gives only what it remembers.
+pub(crate) fn bound_while_store_is_silent(upstream: Upstream) -> Bound {
+    bound_by(Arc::new(SilentStore), upstream)
+}
+
+fn bound_by(store: Arc<dyn BindingStore>, upstream: Upstream) -> Bound {
     let binder = Binder::new(identity_key(), store, clock());
     futures_util::FutureExt::now_or_never(binder.bind(Verified::vouched(upstream)))
         .expect("a store in memory does not wait")
         .unwrap()
+}
+
+/// Remembers what would be derived, and answers nothing.
+#[derive(Debug)]
+struct SilentStore;
+
+fn silent() -> StoreError {
+    StoreError::Unavailable("silent".into())
+}
+
+impl BindingStore for SilentStore {
+    fn remembered(&self, subject: &Subject) -> Option<Binding> {
+        Some(Binding::Active(identity_key().derive(subject)))
+    }
+
+    fn answers(&self) -> bool {
+        false
+    }
+
+    fn find<'a>(&'a self, _: &'a Subject) -> Reply<'a, Result<Option<Binding>, StoreError>> {
+        Box::pin(async { Err(silent()) })
+    }
+
+    fn bind<'a>(
+        &'a self,
+        _: &'a Subject,
+        _: ChatIdentity,
+        _: Timestamp,
+    ) -> Reply<'a, Result<Binding, BindError>> {
+        Box::pin(async { Err(BindError::Store(silent())) })
+    }
+
+    fn pin(&self, _: KeyFingerprint) -> Reply<'_, Result<(), PinError>> {
+        Box::pin(async { Err(PinError::Store(silent())) })
+    }
+
+    fn ping(&self) -> Reply<'_, Result<(), StoreError>> {
+        Box::pin(async { Err(silent()) })
+    }
 }
 
 pub(crate) fn sid<K: Kind>(digit: char) -> Sid<K> {
