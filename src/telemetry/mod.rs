@@ -1,0 +1,5 @@
+//! What operators see: log lines, metrics and traces (contract 9). Knows nobody.
+pub mod lines;
+pub mod logs;
+pub mod metrics;
+pub mod traces;
