@@ -2,4 +2,5 @@
 pub mod lines;
 pub mod logs;
 pub mod metrics;
+mod process;
 pub mod traces;
