@@ -51,7 +51,7 @@ pub trait Steps: Debug + Send + Sync + 'static {
 }
 
 /// The flow, of one configuration. A reload makes another.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Exchange {
     /// Proves who sent a token.
     pub verifier: Verifier,
