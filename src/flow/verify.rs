@@ -1,4 +1,5 @@
 //! Proves who sent a token (contract 3, "Which tokens pass").
+pub use crate::token::read::Malformed;
 use crate::{
     domain::{
         claims::{Claims, TokenKind, UserKind},
@@ -78,35 +79,6 @@ pub enum Unverified {
     /// `issuer_unavailable`: nobody can tell.
     #[error(transparent)]
     IssuerUnavailable(#[from] KeysUnavailable),
-}
-
-/// What is malformed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// Five parts: encrypted (RFC 7516). At Auth0 a token without an audience is one.
-    #[error("it is encrypted (JWE)")]
-    Encrypted,
-    /// Not three parts: an opaque token, most likely.
-    #[error("it does not have three parts")]
-    Parts,
-    /// Not base64url, or not in canonical form.
-    #[error("a part is not base64url")]
-    Encoding,
-    /// The header or payload is not one JSON object, or has a duplicate member, or is too deep.
-    #[error("its header or payload is not one JSON object without duplicate members")]
-    Json,
-    /// `crit` or `b64` (RFC 7515 section 4.1.11, RFC 7797).
-    #[error("its header demands an extension")]
-    Critical,
-    /// A header member of the wrong type, `kid` among them.
-    #[error("a header member has the wrong type")]
-    Header,
-    /// A registered claim of the wrong type, or one that is missing.
-    #[error("a claim is missing or has the wrong type")]
-    Claim,
-    /// Longer than any token usher reads.
-    #[error("it is too long")]
-    Length,
 }
 
 /// Why an issuer may look right and is not.
