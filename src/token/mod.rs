@@ -7,6 +7,8 @@ pub mod key;
 pub mod read;
 mod roca;
 pub mod signature;
+pub mod write;
+
 #[cfg(test)]
 pub(crate) mod test_keys;
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) fn scene() -> Scene {
         rules: rules(),
         clock: Arc::new(StoppedClock::at(Timestamp(NOW))),
         memory: Arc::new(SmallRecall::new(100)),
-        metrics: Arc::new(Metrics::new("test")),
+        metrics: Arc::new(Metrics::new("test", "63458b39")),
     }
 }
 
