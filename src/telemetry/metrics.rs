@@ -1,6 +1,7 @@
 //! The metric registry: every name, help text and label of contract 9 that this version can count.
 //!
 //! Labels are closed sets: outcomes, codes and the issuers that the configuration names.
+use super::process::Process;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -64,10 +65,11 @@ impl Lookups {
 }
 
 impl Metrics {
-    /// A registry that has counted nothing yet, for the build that calls itself `version`.
-    pub fn new(version: &str) -> Self {
+    /// A registry that has counted nothing yet, for the build that calls itself `version` and derives identities
+    /// with the key whose fingerprint is `identity_key`.
+    pub fn new(version: &str, identity_key: &str) -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("usher"),
+            registry: Registry::default(),
             token_requests: Family::default(),
             token_request_seconds: Histogram::new(LATENCY_BUCKETS),
             verify_cache: Lookups::default(),
@@ -78,12 +80,13 @@ impl Metrics {
             config_reload_failed: Gauge::default(),
             api_key_last_expiry: Family::default(),
         };
-        metrics.register(version);
+        metrics.registry.register_collector(Box::new(Process));
+        metrics.register(version, identity_key);
         metrics
     }
 
-    fn register(&mut self, version: &str) {
-        let r = &mut self.registry;
+    fn register(&mut self, version: &str, identity_key: &str) {
+        let r = self.registry.sub_registry_with_prefix("usher");
         r.register(
             "token_requests",
             "Requests for a Conversations token",
@@ -124,8 +127,9 @@ impl Metrics {
             Unit::Seconds,
             self.api_key_last_expiry.clone(),
         );
-        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
-        r.register("build", "The version that runs", build);
+        let info = |label: &str, value: &str| Info::new(vec![(label.to_owned(), value.to_owned())]);
+        r.register("build", "The version that runs", info("version", version));
+        r.register("identity_key", "The identity key in use", info("fingerprint", identity_key));
     }
 
     /// Counts an answered request for a token: `outcome` is `issued`, `refused` or `failed`, `code` one of
@@ -175,12 +179,6 @@ impl Metrics {
         );
     }
 
-    /// Names the identity key in use.
-    pub fn identity_key(&mut self, fingerprint: &str) {
-        let key = Info::new(vec![("fingerprint".to_owned(), fingerprint.to_owned())]);
-        self.registry.register("identity_key", "The identity key in use", key);
-    }
-
     /// All of it as `application/openmetrics-text; version=1.0.0; charset=utf-8`.
     ///
     /// # Errors
@@ -208,8 +206,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_contract() {
-        let mut metrics = Metrics::new("0.0.0");
-        metrics.identity_key("63458b39");
+        let metrics = Metrics::new("0.0.0", "63458b39");
         metrics.token_request("issued", "none", Duration::from_micros(90));
         metrics.jwks_fetch("https://a", "ok");
         metrics.jwks_age("https://a", Duration::from_secs(7));
@@ -231,6 +228,13 @@ mod tests {
             "usher_build_info{version=\"0.0.0\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        for name in ["process_cpu_seconds_total", "process_start_time_seconds", "process_open_fds"]
+        {
+            assert!(
+                text.lines().any(|l| l.starts_with(&format!("{name} "))),
+                "{name} is not in\n{text}"
+            );
         }
     }
 }
