@@ -67,8 +67,22 @@ async fn other_ambiguous_framings_are_refused() {
         "HTTP/1.0\r\nTransfer-Encoding: chunked\r\n",
         "HTTP/1.1\r\nTransfer-Encoding:\r\n chunked\r\n",
     ] {
-        let reply = rig.ask(&format!("POST / {framing}\r\n0\r\n\r\nmore")).await;
+        let reply = rig.ask(&format!("POST / {framing}Host: a\r\n\r\n0\r\n\r\nmore")).await;
         assert_eq!(reply.status, 400, "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_one_host() {
+    let (rig, _) = rig().await;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost:\r\n", 200),
+        ("GET / HTTP/1.0\r\n", 200),
+    ] {
+        assert_eq!(rig.ask(&format!("{head}\r\n")).await.status, status, "{head}");
     }
 }
 

@@ -37,7 +37,7 @@ impl Readiness for Latches {
 
 async fn rig() -> (Rig, Arc<Latches>) {
     let latches = Arc::new(Latches::default());
-    let metrics = Arc::new(Metrics::new("1.2.3"));
+    let metrics = Arc::new(Metrics::new("1.2.3", "63458b39"));
     let health =
         Health::new(Arc::clone(&latches) as _, metrics, Arc::new(CountedEntropy::default()), false);
     (Rig::start(Arc::new(health), generous()).await, latches)

@@ -86,6 +86,29 @@ async fn a_field_block_that_stops_halfway_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_field_block_over_16_kib_is_refused() {
+    let rig = Rig::start(Arc::new(Echo::default()), generous()).await;
+    let mut client = greeted(&rig).await;
+    // Four fields of 4 200 bytes: `x`, and its length as RFC 7541 section 5.1 writes it.
+    let mut block = vec![0x82, 0x86, 0x41, 1, b'a', 0x84];
+    for _ in 0..4 {
+        block.extend([0, 1, b'x', 0x7f, 0xe9, 0x1f]);
+        block.extend([b'y'; 4200]);
+    }
+    let (first, rest) = block.split_at(16_000);
+    let mut frames = Vec::new();
+    for (kind, flags, part) in [(HEADERS, 1, first), (9, 4, rest)] {
+        let length = u32::try_from(part.len()).unwrap().to_be_bytes();
+        frames.extend([length[1], length[2], length[3], kind, flags, 0, 0, 0, 1]);
+        frames.extend(part);
+    }
+    client.send(frames).await;
+    let (kind, _, block) = next(&mut client, &[HEADERS, RST_STREAM, GOAWAY]).await;
+    // `:status: 431`, the number as Huffman's code has it (RFC 7541 appendix B).
+    assert_eq!((kind, &block[..]), (HEADERS, &[0x48, 0x83, 0x69, 0x90, 0xff][..]));
+}
+
+#[tokio::test]
 async fn a_drain_says_goaway_and_answers_what_is_under_way() {
     let echo = Arc::new(Echo::default());
     let rig = Rig::start(Arc::clone(&echo), generous()).await;
@@ -103,7 +126,7 @@ async fn a_drain_says_goaway_and_answers_what_is_under_way() {
 }
 
 #[tokio::test]
-async fn p10_connection_headers_are_refused() {
+async fn connection_headers_are_refused() {
     let rig = Rig::start(Arc::new(Echo::default()), generous()).await;
     let mut client = greeted(&rig).await;
     let mut block = vec![0x82, 0x86, 0x41, 1, b'a', 0x84, 0x40, 17];

@@ -125,7 +125,7 @@ async fn a_head_over_16_kib_is_refused_and_one_below_is_not() {
     assert_eq!(rig.ask(&head(16_000)).await.status, 200);
     assert_eq!(rig.ask(&head(17_000)).await.status, 431);
     let many = "a: b\r\n".repeat(200);
-    assert_eq!(rig.ask(&format!("GET / HTTP/1.1\r\n{many}\r\n")).await.status, 431);
+    assert_eq!(rig.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).await.status, 431);
 }
 
 #[tokio::test]

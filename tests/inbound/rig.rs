@@ -214,7 +214,7 @@ impl Handler for Echo {
         let (head, body) = request.into_parts();
         assert!(matches!(call.peer, Peer::Tcp(_) | Peer::Unix));
         self.seen.lock().unwrap().push(head.uri.path().to_owned());
-        if call.ambiguous {
+        if call.fault.is_some() {
             return answer::empty(StatusCode::BAD_REQUEST, head.headers);
         }
         let large = head.uri.path() == "/large";

@@ -4,13 +4,19 @@ use std::{
     io,
     sync::{Arc, Mutex},
 };
-use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt};
-use usher::inbound::public::PublicConfig;
+use tracing_subscriber::layer::SubscriberExt as _;
+use usher::{
+    inbound::public::PublicConfig,
+    telemetry::{
+        lines::LinesGuard,
+        logs::{Config, layer},
+    },
+};
 
 #[derive(Clone, Default)]
-struct Pages(Arc<Mutex<Vec<u8>>>);
+struct Paper(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Pages {
+impl io::Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -21,32 +27,31 @@ impl io::Write for Pages {
     }
 }
 
-impl MakeWriter<'_> for Pages {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// The log as operators get it, with `RUST_LOG=trace`.
+struct Log {
+    paper: Paper,
+    lines: LinesGuard,
+    _subscriber: tracing::subscriber::DefaultGuard,
 }
 
-impl Pages {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+impl Log {
+    fn listen() -> Self {
+        let paper = Paper::default();
+        let config = Config { json: true, directives: "trace".into(), now: || 0 };
+        let (layer, lines) = layer(&config, Box::new(paper.clone())).unwrap();
+        let subscriber = tracing_subscriber::registry().with(layer);
+        Self { paper, lines, _subscriber: tracing::subscriber::set_default(subscriber) }
     }
-}
 
-/// Everything usher itself says, at TRACE; what hyper says above INFO is cut off by `telemetry`.
-fn listen() -> (Pages, tracing::subscriber::DefaultGuard) {
-    let pages = Pages::default();
-    let lines = tracing_subscriber::fmt::layer().json().with_writer(pages.clone());
-    let ours = tracing_subscriber::EnvFilter::new("info,usher=trace,audit=trace");
-    let subscriber = tracing_subscriber::registry().with(ours).with(lines);
-    (pages, tracing::subscriber::set_default(subscriber))
+    fn text(self) -> String {
+        drop(self.lines);
+        String::from_utf8(self.paper.0.lock().unwrap().clone()).unwrap()
+    }
 }
 
 #[tokio::test]
 async fn p13_neither_token_is_in_a_log_an_error_or_a_metric() {
-    let (pages, _guard) = listen();
+    let log = Log::listen();
     let stage = stage(PublicConfig { traces: true, ..PublicConfig::default() }).await;
     let marked = "good.token.here";
     let form = format!(
@@ -76,7 +81,7 @@ async fn p13_neither_token_is_in_a_log_an_error_or_a_metric() {
     for failure in FAILURES {
         stage.rig.ask(&crate::steps::with_token(failure)).await;
     }
-    let (text, metrics) = (pages.text(), stage.metrics.text().unwrap());
+    let (text, metrics) = (log.text(), stage.metrics.text().unwrap());
     for secret in [marked, MINTED] {
         assert!(!text.contains(secret), "{secret} is in the log");
         assert!(!metrics.contains(secret), "{secret} is in the metrics");
@@ -86,7 +91,7 @@ async fn p13_neither_token_is_in_a_log_an_error_or_a_metric() {
 
 #[tokio::test]
 async fn a_decision_is_one_audit_line_with_the_contracts_fields() {
-    let (pages, _guard) = listen();
+    let log = Log::listen();
     let stage = stage(PublicConfig::default()).await;
     stage
         .rig
@@ -98,17 +103,16 @@ async fn a_decision_is_one_audit_line_with_the_contracts_fields() {
     stage.rig.ask(&crate::steps::with_token("expired")).await;
     stage.rig.ask(&crate::steps::with_token("store")).await;
     stage.rig.ask(&crate::steps::with_token("panic")).await;
-    let text = pages.text();
+    let text = log.text();
     let lines: Vec<serde_json::Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|line: &serde_json::Value| line["target"] == "audit")
-        .map(|line| line["fields"].clone())
         .collect();
     assert_eq!(
         lines[0],
         serde_json::json!({
-            "request_id": "r1", "outcome": "issued", "code": "none", "subject_hash": "0123456789abcdef",
+            "time": "1970-01-01T00:00:00.000Z", "level": "INFO", "target": "audit", "request_id": "r1", "outcome": "issued", "code": "none", "subject_hash": "0123456789abcdef",
             "identity": "u-alice", "grant": "staff", "jti": "SK0-1-a", "client": "127.0.0.1",
         })
     );

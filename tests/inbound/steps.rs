@@ -186,7 +186,7 @@ pub struct Stage {
 pub async fn stage(config: PublicConfig) -> Stage {
     let steps = Scripted::default();
     let (asked, waiting) = (Arc::clone(&steps.asked), Arc::clone(&steps.waiting));
-    let metrics = Arc::new(Metrics::new("0"));
+    let metrics = Arc::new(Metrics::new("0", "63458b39"));
     let surroundings = Surroundings {
         metrics: Arc::clone(&metrics),
         entropy: Arc::new(CountedEntropy::default()),

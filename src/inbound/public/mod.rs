@@ -74,8 +74,8 @@ impl<S: Steps> Public<S> {
     ) -> Result<Answer, Problem> {
         let (id, sharing) = seen;
         let (head, body) = request.into_parts();
-        if call.ambiguous {
-            return Err(Problem::new(Code::BadRequest, detail::AMBIGUOUS));
+        if let Some(fault) = call.fault {
+            return Err(Problem::new(Code::BadRequest, fault));
         }
         let Some(route) = face.routes.find(head.uri.path()) else {
             return Err(Problem::new(Code::NotFound, detail::NOT_FOUND));

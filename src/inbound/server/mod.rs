@@ -151,7 +151,7 @@ async fn rest_after(error: &io::Error) {
     if !theirs {
         // Out of file descriptors, most likely: the socket stays readable, and trying at once would spin.
         tracing::warn!(%error, "cannot accept connections for the moment");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
