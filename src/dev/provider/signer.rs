@@ -170,3 +170,37 @@ impl fmt::Debug for Signer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the provider's key cannot be made, read or used")]
 pub struct NoSigner;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, jwk::Jwk};
+
+    #[test]
+    fn each_key_signs_what_its_published_half_verifies() {
+        for (signer, algorithm) in [
+            (Signer::random(), Algorithm::RS256),
+            (Signer::random_es256(), Algorithm::ES256),
+            (Signer::random_eddsa(), Algorithm::EdDSA),
+        ] {
+            let signer = signer.unwrap();
+            let claims = json!({"sub": "alice", "exp": 4_102_444_800_u64});
+            let token = signer.sign(&json!({"typ": "at+jwt"}), &claims).unwrap();
+            let jwk: Jwk = serde_json::from_value(signer.jwk()).unwrap();
+            let key = DecodingKey::from_jwk(&jwk).unwrap();
+            let read = decode::<Value>(&token, &key, &Validation::new(algorithm)).unwrap();
+            assert_eq!(read.claims, claims);
+            assert_eq!(read.header.typ.as_deref(), Some("at+jwt"));
+            assert_eq!(read.header.kid.as_deref(), Some(signer.kid()));
+        }
+    }
+
+    #[test]
+    fn a_header_can_be_made_to_lie() {
+        let signer = Signer::random_eddsa().unwrap();
+        let token = signer.sign(&json!({"alg": "none", "kid": 7}), &json!({})).unwrap();
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        let header: Value = serde_json::from_slice(&header).unwrap();
+        assert_eq!(header, json!({"alg": "none", "kid": 7}));
+    }
+}
