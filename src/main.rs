@@ -1,2 +1,2 @@
-//! The process: parse arguments, run a command, choose the exit code.
+//! The process.
 fn main() {}

@@ -1,32 +1,42 @@
 //! What a token says about its bearer.
+use super::policy::ClaimValues;
 use serde_json::{Map, Value};
+use std::sync::OnceLock;
 
 /// The members of a token's payload, each name once.
 ///
 /// `Debug` shows the names only: a value may be somebody's e-mail address.
-#[derive(Clone, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims {
+    members: Map<String, Value>,
+    /// The same for policy, made when it is first asked for.
+    values: OnceLock<ClaimValues>,
+}
 
 impl Claims {
     /// Takes members that were read from a payload.
     pub fn new(members: Map<String, Value>) -> Self {
-        Self(members)
+        Self { members, values: OnceLock::new() }
     }
 
     /// The value of the claim `name`, if the token has it; `null` is a value.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.members.get(name)
+    }
+
+    /// All members.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
     }
 
     /// All members, for policy.
-    pub fn members(&self) -> &Map<String, Value> {
-        &self.0
+    pub(super) fn values(&self) -> &ClaimValues {
+        self.values.get_or_init(|| ClaimValues::of(&self.members))
     }
 }
 
 impl std::fmt::Debug for Claims {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.members.keys()).finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The metric registry: every name, help text and label of contract 9 that this version can count.
 //!
 //! Labels are closed sets: outcomes, codes and the issuers that the configuration names.
+use super::process::Process;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -15,6 +16,7 @@ pub struct Metrics {
     token_request_seconds: Histogram,
     verify_cache: Lookups,
     identity_cache: Lookups,
+    claim_rules_audited: Family<IssuerLabels, Counter>,
     jwks_age: Family<IssuerLabels, Gauge<f64, AtomicU64>>,
     jwks_fetches: Family<FetchLabels, Counter>,
     store_operations: Family<OperationLabels, Counter>,
@@ -64,26 +66,29 @@ impl Lookups {
 }
 
 impl Metrics {
-    /// A registry that has counted nothing yet, for the build that calls itself `version`.
-    pub fn new(version: &str) -> Self {
+    /// A registry that has counted nothing yet, for the build that calls itself `version` and derives identities
+    /// with the key whose fingerprint is `identity_key`.
+    pub fn new(version: &str, identity_key: &str) -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("usher"),
+            registry: Registry::default(),
             token_requests: Family::default(),
             token_request_seconds: Histogram::new(LATENCY_BUCKETS),
             verify_cache: Lookups::default(),
             identity_cache: Lookups::default(),
+            claim_rules_audited: Family::default(),
             jwks_age: Family::default(),
             jwks_fetches: Family::default(),
             store_operations: Family::default(),
             config_reload_failed: Gauge::default(),
             api_key_last_expiry: Family::default(),
         };
-        metrics.register(version);
+        metrics.registry.register_collector(Box::new(Process));
+        metrics.register(version, identity_key);
         metrics
     }
 
-    fn register(&mut self, version: &str) {
-        let r = &mut self.registry;
+    fn register(&mut self, version: &str, identity_key: &str) {
+        let r = self.registry.sub_registry_with_prefix("usher");
         r.register(
             "token_requests",
             "Requests for a Conversations token",
@@ -105,6 +110,11 @@ impl Metrics {
                 lookups.misses.clone(),
             );
         }
+        r.register(
+            "claim_rules_audited",
+            "Claim rules that would have refused a user, were they enforced",
+            self.claim_rules_audited.clone(),
+        );
         r.register_with_unit(
             "jwks_age",
             "Age of the issuer's keys",
@@ -124,8 +134,9 @@ impl Metrics {
             Unit::Seconds,
             self.api_key_last_expiry.clone(),
         );
-        let build = Info::new(vec![("version".to_owned(), version.to_owned())]);
-        r.register("build", "The version that runs", build);
+        let info = |label: &str, value: &str| Info::new(vec![(label.to_owned(), value.to_owned())]);
+        r.register("build", "The version that runs", info("version", version));
+        r.register("identity_key", "The identity key in use", info("fingerprint", identity_key));
     }
 
     /// Counts an answered request for a token: `outcome` is `issued`, `refused` or `failed`, `code` one of
@@ -143,6 +154,12 @@ impl Metrics {
     /// Counts a look-up of a bound identity.
     pub fn identity_cache(&self, hit: bool) {
         self.identity_cache.count(hit);
+    }
+
+    /// Counts a claim rule of a configured issuer that is not enforced yet and would have refused.
+    pub fn claim_rule_audited(&self, issuer: &str) {
+        let labels = IssuerLabels { issuer: issuer.to_owned() };
+        self.claim_rules_audited.get_or_create(&labels).inc();
     }
 
     /// Says how old the keys of a configured issuer are.
@@ -175,12 +192,6 @@ impl Metrics {
         );
     }
 
-    /// Names the identity key in use.
-    pub fn identity_key(&mut self, fingerprint: &str) {
-        let key = Info::new(vec![("fingerprint".to_owned(), fingerprint.to_owned())]);
-        self.registry.register("identity_key", "The identity key in use", key);
-    }
-
     /// All of it as `application/openmetrics-text; version=1.0.0; charset=utf-8`.
     ///
     /// # Errors
@@ -208,12 +219,12 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_contract() {
-        let mut metrics = Metrics::new("0.0.0");
-        metrics.identity_key("63458b39");
+        let metrics = Metrics::new("0.0.0", "63458b39");
         metrics.token_request("issued", "none", Duration::from_micros(90));
         metrics.jwks_fetch("https://a", "ok");
         metrics.jwks_age("https://a", Duration::from_secs(7));
         metrics.store_operation("bind", "ok");
+        metrics.claim_rule_audited("https://a");
         metrics.token_signed("SKx", 5);
         metrics.token_signed("SKx", 3);
         let text = metrics.text().unwrap();
@@ -222,6 +233,7 @@ mod tests {
             "usher_token_request_duration_seconds_count 1",
             "usher_verify_cache_hits_total 0",
             "usher_identity_cache_misses_total 0",
+            "usher_claim_rules_audited_total{issuer=\"https://a\"} 1",
             "usher_jwks_age_seconds{issuer=\"https://a\"} 7.0",
             "usher_jwks_fetches_total{issuer=\"https://a\",outcome=\"ok\"} 1",
             "usher_store_operations_total{operation=\"bind\",outcome=\"ok\"} 1",
@@ -231,6 +243,13 @@ mod tests {
             "usher_build_info{version=\"0.0.0\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        for name in ["process_cpu_seconds_total", "process_start_time_seconds", "process_open_fds"]
+        {
+            assert!(
+                text.lines().any(|l| l.starts_with(&format!("{name} "))),
+                "{name} is not in\n{text}"
+            );
         }
     }
 }
