@@ -60,7 +60,11 @@ pub struct Running {
 ///
 /// # Errors
 /// Each variant of [`StartError`]; nothing is left open then.
-pub async fn start(settings: Settings, host: Host, options: Options) -> Result<Running, StartError> {
+pub async fn start(
+    settings: Settings,
+    host: Host,
+    options: Options,
+) -> Result<Running, StartError> {
     check_clock(&*host.clock)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -239,12 +243,16 @@ impl Follower {
         let old = &self.settings;
         if settings.identity_key.fingerprint() != old.identity_key.fingerprint() {
             // Contract 2: never reloaded. Half the replicas would give everybody a second identity.
-            tracing::warn!("identity.key changed: the old one stays in use until usher is started again");
+            tracing::warn!(
+                "identity.key changed: the old one stays in use until usher is started again"
+            );
         }
         let same_places = settings.listen.public.address == old.listen.public.address
             && settings.listen.health.address == old.listen.health.address;
         if !same_places || settings.store != old.store {
-            tracing::warn!("listen or store changed: that takes effect when usher is started again");
+            tracing::warn!(
+                "listen or store changed: that takes effect when usher is started again"
+            );
         }
         settings.identity_key = old.identity_key.clone();
         settings.store = old.store.clone();

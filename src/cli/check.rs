@@ -58,7 +58,8 @@ async fn keys(
 ) -> Result<String, String> {
     let trust = Trust::of_host().map_err(|error| load::chain(&error))?;
     let remote = keys_config(issuer, settings).remote(&trust).map_err(|e| load::chain(&e))?;
-    let deadline = tokio::time::Instant::now() + issuer.keys.fetch_timeout.max(Duration::from_secs(1));
+    let deadline =
+        tokio::time::Instant::now() + issuer.keys.fetch_timeout.max(Duration::from_secs(1));
     let fetched = remote.fetch(deadline).await.map_err(|error| load::chain(&error))?;
     Ok(format!("{} usable keys", fetched.keys.len()))
 }

@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 
 /// Prints the JSON Schema of the configuration.
 pub(super) fn schema() -> Exit {
-    say(&crate::config::schema());
+    say(&format!("{:#}", crate::config::schema()));
     Exit::Done
 }
 
@@ -52,7 +52,9 @@ fn manual(page: &mut Vec<u8>) -> std::io::Result<()> {
     whole.render_options_section(page)?;
     for command in usher.get_subcommands().filter(|command| command.get_name() != "help") {
         let part = clap_mangen::Man::new(command.clone());
-        page.extend_from_slice(format!(".SH USHER {}\n", command.get_name().to_uppercase()).as_bytes());
+        page.extend_from_slice(
+            format!(".SH USHER {}\n", command.get_name().to_uppercase()).as_bytes(),
+        );
         let mut text = Vec::new();
         part.render_description_section(&mut text)?;
         part.render_options_section(&mut text)?;

@@ -80,7 +80,11 @@ async fn explain(settings: &Settings, token: &str) -> Exit {
 }
 
 /// From the proof to the grant.
-async fn granted(settings: &Settings, steps: &Rehearsal, verified: Verified) -> Result<(), Refusal> {
+async fn granted(
+    settings: &Settings,
+    steps: &Rehearsal,
+    verified: Verified,
+) -> Result<(), Refusal> {
     let upstream = verified.upstream();
     let (namespace, id) = (upstream.subject.namespace(), upstream.subject.id());
     passed("subject", &format!("{:?} in the namespace {:?}", id.as_str(), namespace.as_str()));
@@ -94,11 +98,14 @@ async fn granted(settings: &Settings, steps: &Rehearsal, verified: Verified) -> 
         "kept by the store; the identity key would derive another".to_owned()
     };
     passed("identity", &format!("{}: {how}", bound.identity().as_str()));
-    passed("store", match known {
-        Ok(Some(Binding::Active(_) | Binding::Retired)) => "it knows the subject",
-        Ok(None) => "the subject is new to it; the first token would be its first sight",
-        Err(_) => "it could not be read",
-    });
+    passed(
+        "store",
+        match known {
+            Ok(Some(Binding::Active(_) | Binding::Retired)) => "it knows the subject",
+            Ok(None) => "the subject is new to it; the first token would be its first sight",
+            Err(_) => "it could not be read",
+        },
+    );
     entitled(settings, steps, bound)
 }
 
@@ -118,14 +125,16 @@ fn entitled(settings: &Settings, steps: &Rehearsal, bound: Bound) -> Result<(), 
 /// Says which check stopped the token, and those before it.
 fn stopped(why: &Unverified) -> Exit {
     let at = match why {
-        Unverified::Malformed(_) => "form",
+        Unverified::Malformed(_)
+        | Unverified::WrongTokenType(
+            TypeHint::Header | TypeHint::Logout | TypeHint::Conversations,
+        ) => "form",
         Unverified::UnsupportedAlgorithm => "algorithm",
         Unverified::UnknownIssuer(_) => "issuer",
         Unverified::UnknownKey | Unverified::IssuerUnavailable(_) => "key",
         Unverified::BadSignature => "signature",
         Unverified::Expired | Unverified::NotYetValid => "times",
         Unverified::WrongAudience(_) => "audience",
-        Unverified::WrongTokenType(TypeHint::Header | TypeHint::Logout | TypeHint::Conversations) => "form",
         Unverified::WrongTokenType(
             TypeHint::IdToken
             | TypeHint::AccessToken
@@ -139,11 +148,8 @@ fn stopped(why: &Unverified) -> Exit {
         passed(check, seen);
     }
     let exit = refused(at, &Refusal::from(why.clone()));
-    match why {
-        // Nobody can tell what would become of it.
-        Unverified::IssuerUnavailable(_) => Exit::Unavailable,
-        _ => exit,
-    }
+    // Nobody can tell what would become of it.
+    if matches!(why, Unverified::IssuerUnavailable(_)) { Exit::Unavailable } else { exit }
 }
 
 fn passed(check: &str, seen: &str) {

@@ -42,7 +42,8 @@ pub(super) fn observe(settings: &Settings, sink: Box<dyn Write + Send>) -> Resul
         Exit::Unavailable
     };
     let exporter = exporter(settings).map_err(refuse)?;
-    let (layer, traces) = exporter.map_or((None, None), |(layer, guard)| (Some(layer), Some(guard)));
+    let (layer, traces) =
+        exporter.map_or((None, None), |(layer, guard)| (Some(layer), Some(guard)));
     let directives = settings.log.directives.as_deref().unwrap_or(&settings.log.level);
     let config = logs::Config {
         json: settings.log.json,
@@ -85,13 +86,14 @@ pub(super) async fn until_signal(started: Result<Running, StartError>) -> Exit {
             return Exit::Unavailable;
         }
     };
-    let (terminate, interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-        (Err(error), _) | (_, Err(error)) => {
-            complain(&format!("usher: the host gives no signals: {error}"));
-            return Exit::Unavailable;
-        }
-    };
+    let (terminate, interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                complain(&format!("usher: the host gives no signals: {error}"));
+                return Exit::Unavailable;
+            }
+        };
     let (mut terminate, mut interrupt) = (terminate, interrupt);
     let broken = tokio::select! {
         _ = terminate.recv() => None,

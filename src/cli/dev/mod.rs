@@ -15,7 +15,7 @@ use crate::{
         provider::{CLIENT_ID, Listening, Provider, Signer, listen},
         state::{DevState, FOLDER},
     },
-    inbound::{public::Page, server::Address},
+    inbound::server::Address,
     outbound::system::{SystemClock, SystemEntropy},
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
@@ -44,7 +44,9 @@ fn allowed(has_config: bool, options: &DevOptions) -> Result<(), &'static str> {
         return Err("there is nothing to configure; run usher serve --config FILE");
     }
     if !options.listen.ip().is_loopback() && !options.allow_remote {
-        return Err("anybody can sign in as anybody: others reach this address only with --allow-remote");
+        return Err(
+            "anybody can sign in as anybody: others reach this address only with --allow-remote",
+        );
     }
     Ok(())
 }
@@ -64,7 +66,8 @@ async fn prepare(options: &DevOptions) -> Result<Prepared, Exit> {
         Exit::Unavailable
     };
     let entropy = SystemEntropy;
-    let state = DevState::open(Path::new(FOLDER), &entropy).map_err(|error| refuse(chain(&error)))?;
+    let state =
+        DevState::open(Path::new(FOLDER), &entropy).map_err(|error| refuse(chain(&error)))?;
     let signer = Signer::kept(&state).map_err(|error| refuse(chain(&error)))?;
     let port = if options.listen.port() == 0 { 0 } else { PROVIDER_PORT };
     let wanted = SocketAddr::new(options.listen.ip(), port);
@@ -94,7 +97,7 @@ impl Prepared {
         };
         let host = Host::system(self.settings.identity_key.fingerprint());
         let issuer = self.provider.issuer().to_owned();
-        let pages = move |public: &Address| pages(&issuer, &home(public));
+        let pages = move |public: &Address| page::pages(&issuer, &home(public)).to_vec();
         let wanted = Options {
             pages: Some(Box::new(pages)),
             dev: true,
@@ -120,18 +123,6 @@ fn hint(error: StartError) -> StartError {
         complain("usher dev: with --listen 127.0.0.1:0 every port is a free one");
     }
     error
-}
-
-fn pages(issuer: &str, home: &str) -> Vec<Page> {
-    page::assets(issuer, home)
-        .into_iter()
-        .map(|asset| Page {
-            path: asset.path.into(),
-            content_type: asset.content_type,
-            policy: asset.policy,
-            body: asset.body,
-        })
-        .collect()
 }
 
 fn home(public: &Address) -> String {

@@ -20,7 +20,11 @@ const HEADER: &str =
     "# Written anew by each `usher dev`. To run on a copy of it: usher serve --config FILE\n";
 
 /// Writes the configuration and reads it.
-pub(super) fn settings(options: &DevOptions, state: &DevState, issuer: &str) -> Result<Settings, Exit> {
+pub(super) fn settings(
+    options: &DevOptions,
+    state: &DevState,
+    issuer: &str,
+) -> Result<Settings, Exit> {
     let variables = if options.live { live_variables() } else { Vec::new() };
     let twilio = if options.live { live(&variables)? } else { throw_away(state) };
     let health = if options.listen.port() == 0 { 0 } else { 4183 };
@@ -38,7 +42,12 @@ pub(super) fn settings(options: &DevOptions, state: &DevState, issuer: &str) -> 
     // JSON is YAML.
     let text = format!("{HEADER}{configuration:#}\n");
     let file = state.folder.join("usher.yaml");
-    let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file)
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&file)
         .and_then(|mut to| std::io::Write::write_all(&mut to, text.as_bytes()));
     if let Err(error) = written {
         complain(&format!("usher dev: {}: {error}", file.display()));
@@ -106,7 +115,9 @@ fn live(variables: &[(OsString, OsString)]) -> Result<Value, Exit> {
         (Some(_), None) => json!({"env": "TWILIO_API_SECRET"}),
         (None, Some(file)) => json!({"file": file}),
         (Some(_), Some(_)) => {
-            complain("usher dev: TWILIO_API_SECRET and TWILIO_API_SECRET_FILE are both set: unset one");
+            complain(
+                "usher dev: TWILIO_API_SECRET and TWILIO_API_SECRET_FILE are both set: unset one",
+            );
             return Err(Exit::Wrong);
         }
         (None, None) => {

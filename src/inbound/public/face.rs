@@ -9,7 +9,7 @@ use crate::inbound::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CONTENT_SECURITY_POLICY, InvalidHeaderName},
+    header::{CONTENT_SECURITY_POLICY, InvalidHeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
 };
 
 /// The room's settings.
@@ -104,8 +104,12 @@ impl<S> Face<S> {
         let page = self.pages.get(at)?;
         let kind = HeaderValue::from_static(page.content_type);
         let mut answer = answer::text(StatusCode::OK, kind, page.body.clone(), recycled);
+        let headers = answer.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(policy) = &page.policy {
-            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy.clone());
+            headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+            // Its address may hold an authorization code for a moment.
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         }
         Some(answer)
     }
