@@ -15,6 +15,6 @@ pub mod tasks;
 pub use host::Host;
 pub use issuers::keys_config;
 pub use rehearsal::{Rehearsal, rehearse};
-pub use running::{Options, Running, start};
+pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;
 pub use store::open as open_store;
