@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import net from 'node:net';
 
 const running = new Set();
-process.on('exit', () => { for (const child of running) child.process.kill('SIGKILL'); });
+process.on('exit', () => { for (const child of running) child.process.kill(child.lastSignal); });
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) process.on(signal, () => process.exit(code));
 
 /** Where the logs of a peer test go; `tests/run` names the folder, by hand it is a temporary one. */
@@ -17,8 +17,9 @@ mkdirSync(logFolder, { recursive: true });
 
 let started = 0;
 class Child {
-  constructor(name, command, args, options) {
+  constructor(name, command, args, { lastSignal = 'SIGKILL', ...options }) {
     this.name = name;
+    this.lastSignal = lastSignal;
     this.lines = [];
     this.logFile = join(logFolder, `${String(++started).padStart(2, '0')}-${name}.log`);
     this.log = createWriteStream(this.logFile);
@@ -78,7 +79,10 @@ class Child {
   }
 }
 
-/** Starts a program whose output goes to the log folder. */
+/**
+ * Starts a program whose output goes to the log folder. `lastSignal` is what it gets if this process ends first: SIGKILL, but
+ * SIGTERM for a launcher that hands it on to the real program and would leave that one behind when killed.
+ */
 export function start(name, command, args = [], options = {}) { return new Child(name, command, args, options); }
 
 /** As many free loopback ports as asked for, all different. */
