@@ -1,0 +1,18 @@
+//! The composition root: settings in, running usher out. The one room that knows every other.
+mod face;
+pub mod host;
+mod issuers;
+mod listeners;
+mod policy;
+mod ready;
+mod reload;
+mod running;
+mod start;
+mod store;
+pub mod tasks;
+
+pub use host::Host;
+pub use issuers::keys_config;
+pub use running::{Options, Running, start};
+pub use start::StartError;
+pub use store::open as open_store;

@@ -1,0 +1,122 @@
+//! The provider's routes.
+use super::{Provider, authorize, redeem};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE},
+};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::timeout;
+
+/// How many bytes a form may have.
+const FORM: usize = 16 * 1024;
+/// How long a form may take.
+const FORM_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The members of a form or a query; a repeated one makes it wrong.
+pub(super) type Fields = HashMap<String, String>;
+pub(super) type Answer = Response<Full<Bytes>>;
+
+impl Provider {
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        if self.broken.load(Ordering::Relaxed) {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "broken");
+        }
+        let path = request.uri().path().to_owned();
+        match (request.method(), path.as_str()) {
+            (&Method::GET, "/.well-known/openid-configuration") => json_answer(&self.discovery()),
+            (&Method::GET, "/jwks") => {
+                self.jwks_requests.fetch_add(1, Ordering::Relaxed);
+                let keys: Vec<_> = self.signers.load().iter().map(|signer| signer.jwk()).collect();
+                json_answer(&json!({"keys": keys}))
+            }
+            (&Method::GET, "/authorize") => match fields(request.uri().query().unwrap_or_default())
+            {
+                Some(fields) => authorize::ask(&fields),
+                None => text(StatusCode::BAD_REQUEST, "a parameter is repeated"),
+            },
+            (&Method::POST, "/authorize") => match form(request).await {
+                Some(fields) => authorize::decide(&self, &fields),
+                None => text(StatusCode::BAD_REQUEST, "the form cannot be read"),
+            },
+            (&Method::POST, "/token") => match form(request).await {
+                Some(fields) => redeem::redeem(&self, &fields),
+                None => oauth_error("invalid_request"),
+            },
+            _ => text(StatusCode::NOT_FOUND, "not found"),
+        }
+    }
+
+    fn discovery(&self) -> Value {
+        let at = |path: &str| format!("{}{path}", self.issuer());
+        json!({
+            "issuer": self.issuer(),
+            "authorization_endpoint": at("/authorize"),
+            "token_endpoint": at("/token"),
+            "jwks_uri": at("/jwks"),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code", "password"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported": ["none"],
+            "code_challenge_methods_supported": ["S256"],
+            "scopes_supported": ["openid", "profile"],
+            "claims_supported": ["sub", "name", "groups", "auth_time"],
+            "authorization_response_iss_parameter_supported": true,
+        })
+    }
+}
+
+/// RFC 6749 section 5.2.
+pub(super) fn oauth_error(code: &str) -> Answer {
+    let mut answer = json_answer(&json!({"error": code}));
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    answer
+}
+
+/// JSON that any page may read: there is no cookie here, so nothing is lent.
+pub(super) fn json_answer(value: &Value) -> Answer {
+    let mut answer = text(StatusCode::OK, value.to_string());
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    answer
+}
+
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+async fn form(request: Request<Incoming>) -> Option<Fields> {
+    let kind = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return None;
+    }
+    let body = Limited::new(request.into_body(), FORM).collect();
+    let bytes = timeout(FORM_DEADLINE, body).await.ok()?.ok()?.to_bytes();
+    fields(std::str::from_utf8(&bytes).ok()?)
+}
+
+fn fields(encoded: &str) -> Option<Fields> {
+    let mut fields = Fields::new();
+    for (name, value) in url::form_urlencoded::parse(encoded.as_bytes()) {
+        if fields.insert(name.into_owned(), value.into_owned()).is_some() {
+            return None;
+        }
+    }
+    Some(fields)
+}

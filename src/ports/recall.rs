@@ -1,0 +1,82 @@
+//! Short memories: bounded maps that may forget anything at any time.
+use aws_lc_rs::digest::{Context, SHA256};
+use std::{collections::HashMap, fmt::Debug, sync::Mutex};
+
+/// A digest that names what is remembered. Nothing of what was digested can be read back from it.
+pub type Digest = [u8; 32];
+
+/// SHA-256 over the parts, each behind its length, so that bytes which move from one part to the next change it.
+pub fn digest(parts: &[&[u8]]) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Remembers values under digests. Bounded, and free to forget: whoever asks must be able to do without, and
+/// must check for itself, against a clock, whether what it gets may still be used.
+pub trait Recall<T>: Debug + Send + Sync {
+    /// What was put there last, unless forgotten.
+    fn get(&self, key: &Digest) -> Option<T>;
+
+    /// Puts `value` there.
+    fn put(&self, key: Digest, value: T);
+
+    /// Forgets the value there.
+    fn forget(&self, key: &Digest);
+}
+
+/// Remembers up to a number of values, then forgets all: for tests.
+#[derive(Debug)]
+pub struct SmallRecall<T>(Mutex<HashMap<Digest, T>>, usize);
+
+impl<T> SmallRecall<T> {
+    /// Remembers at most `bound` values.
+    pub fn new(bound: usize) -> Self {
+        Self(Mutex::default(), bound)
+    }
+}
+
+impl<T: Clone + Debug + Send> Recall<T> for SmallRecall<T> {
+    fn get(&self, key: &Digest) -> Option<T> {
+        self.0.lock().ok()?.get(key).cloned()
+    }
+
+    fn put(&self, key: Digest, value: T) {
+        let Ok(mut values) = self.0.lock() else { return };
+        if values.len() >= self.1 {
+            values.clear();
+        }
+        values.insert(key, value);
+    }
+
+    fn forget(&self, key: &Digest) {
+        if let Ok(mut values) = self.0.lock() {
+            values.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn digest_of(parts: &[Vec<u8>]) -> Digest {
+        digest(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    proptest! {
+        #[test]
+        fn p7_moving_bytes_between_parts_changes_the_digest(
+            parts in prop::collection::vec(prop::collection::vec(0..3_u8, 0..4), 1..5),
+            other in prop::collection::vec(prop::collection::vec(0..3_u8, 0..4), 1..5),
+        ) {
+            prop_assert_eq!(parts == other, digest_of(&parts) == digest_of(&other));
+            let joined = vec![parts.concat()];
+            prop_assert_eq!(parts == joined, digest_of(&parts) == digest_of(&joined));
+        }
+    }
+}
