@@ -59,6 +59,22 @@ impl Lasting {
         host: &Host,
         revision: u64,
     ) -> Result<Face<Exchange>, StartError> {
+        let exchange = self.exchange(settings, keys, host, revision)?;
+        Face::new(self.public(settings), exchange)
+            .map_err(|error| StartError::TokenHeader(error.into()))
+    }
+
+    /// The steps alone.
+    ///
+    /// # Errors
+    /// What the configuration's check did not see.
+    pub(super) fn exchange(
+        &self,
+        settings: &Settings,
+        keys: &Watched,
+        host: &Host,
+        revision: u64,
+    ) -> Result<Exchange, StartError> {
         let services: Vec<_> =
             settings.services.iter().map(|named| Arc::new(named.service.clone())).collect();
         let signers = services
@@ -74,15 +90,13 @@ impl Lasting {
             metrics: Arc::clone(&host.metrics),
         };
         let (key, clock) = (settings.identity_key.clone(), Arc::clone(&host.clock));
-        let exchange = Exchange {
+        Ok(Exchange {
             verifier: self.verifier(settings, keys, host, revision)?,
             binder: Binder::new(key, Arc::clone(&self.store), clock),
             permitter: Permitter::new(services, grants),
             minter: Minter::new(signers, settings.life, revision, mint),
             identity_key: settings.identity_key.clone(),
-        };
-        Face::new(self.public(settings), exchange)
-            .map_err(|error| StartError::TokenHeader(error.into()))
+        })
     }
 
     fn verifier(

@@ -49,7 +49,8 @@ impl Certificates {
     /// # Errors
     /// One does not fit; what was in use stays in use, at both listeners.
     pub(super) fn replace(&self, settings: &Settings) -> Result<(), TlsError> {
-        let pairs = [(&self.public, &settings.listen.public), (&self.health, &settings.listen.health)];
+        let pairs =
+            [(&self.public, &settings.listen.public), (&self.health, &settings.listen.health)];
         // Tried on the side first, so that either both change or none.
         for (_, listener) in pairs {
             if let Some(tls) = &listener.tls {

@@ -5,6 +5,7 @@ mod issuers;
 mod listeners;
 mod policy;
 mod ready;
+mod rehearsal;
 mod reload;
 mod running;
 mod start;
@@ -13,6 +14,7 @@ pub mod tasks;
 
 pub use host::Host;
 pub use issuers::keys_config;
-pub use running::{Options, Running, start};
+pub use rehearsal::{Rehearsal, rehearse};
+pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;
 pub use store::open as open_store;

@@ -5,11 +5,11 @@ use crate::{
     inbound::health::{Fault, Readiness},
     ports::store::BindingStore,
 };
+use arc_swap::ArcSwapOption;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use arc_swap::ArcSwapOption;
 
 /// What is known of usher's health.
 #[derive(Debug)]
@@ -82,12 +82,22 @@ impl Readiness for Latches {
             let issuer = status.issuer.as_str();
             match (status.usable, status.last_attempt_failed) {
                 (true, false) => {}
-                (true, true) => add("issuer", issuer, "its keys cannot be refreshed; known keys go on"),
-                (false, _) if status.had_keys => add("issuer", issuer, "its keys are too old to be used"),
-                (false, _) => add("issuer", issuer, "its keys have not been had yet"),
+                (true, true) => {
+                    add("issuer", issuer, "its keys cannot be refreshed; known keys go on");
+                }
+                (false, _) if status.age.is_some() => {
+                    add("issuer", issuer, "its keys are too old to be used");
+                }
+                (false, _) => {
+                    add("issuer", issuer, "its keys have not been had yet");
+                }
             }
             if status.insecure_http {
-                add("insecure_http", issuer, "it is asked in plain http, as the configuration allows");
+                add(
+                    "insecure_http",
+                    issuer,
+                    "it is asked in plain http, as the configuration allows",
+                );
             }
         }
         if !self.store.answers() {

@@ -5,7 +5,7 @@ use super::{
     issuers::Issuers,
     listeners::{self, Certificates},
     ready::Latches,
-    reload::{self, Reread},
+    reload::{self, Reader, Reread},
     start::{StartError, check_clock},
     store,
     tasks::{Stop, Tasks},
@@ -23,13 +23,16 @@ use std::{fmt, sync::Arc, time::Duration};
 /// Reads the configuration anew.
 pub type Load = Arc<dyn Fn() -> Result<Settings, Mistakes> + Send + Sync>;
 
+/// Makes pages for the address of the public listener.
+pub type Pages = Box<dyn FnOnce(&Address) -> Vec<Page> + Send>;
+
 /// What `serve` and `dev` want differently.
 #[derive(Default)]
 pub struct Options {
     /// How to read the configuration anew; absent means that it never changes.
     pub load: Option<Load>,
-    /// Pages beside usher's own routes.
-    pub pages: Vec<Page>,
+    /// Pages beside usher's own routes, made once the public listener's address is known.
+    pub pages: Option<Pages>,
     /// Marks every answer with `Usher-Mode: dev`.
     pub dev: bool,
     /// Makes a span of every request.
@@ -57,7 +60,11 @@ pub struct Running {
 ///
 /// # Errors
 /// Each variant of [`StartError`]; nothing is left open then.
-pub async fn start(settings: Settings, host: Host, options: Options) -> Result<Running, StartError> {
+pub async fn start(
+    settings: Settings,
+    host: Host,
+    options: Options,
+) -> Result<Running, StartError> {
     check_clock(&*host.clock)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -68,7 +75,8 @@ pub async fn start(settings: Settings, host: Host, options: Options) -> Result<R
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
     let latches = Arc::new(Latches::new(issuers.keys(), Arc::clone(&bindings)));
-    let mut lasting = Lasting::new(bindings, options.pages, options.dev);
+    let pages = options.pages.map(|pages| pages(&public)).unwrap_or_default();
+    let mut lasting = Lasting::new(bindings, pages, options.dev);
     lasting.traces = options.traces;
     let face = lasting.face(&settings, &issuers.keys(), &host, 0)?;
     let handler = Arc::new(Public::new(face, surroundings(&host)));
@@ -83,10 +91,18 @@ pub async fn start(settings: Settings, host: Host, options: Options) -> Result<R
     let stop = upkeep.stop_signal();
     upkeep.spawn("health listener", served(open.health, probes, stop, Duration::ZERO));
     latches.start();
-    let certificates = open.certificates;
-    let follower = Follower { settings, host, issuers, lasting, handler, certificates, revision: 0 };
-    let keeper = follower.run(options.load, Arc::clone(&latches), upkeep.stop_signal());
-    upkeep.spawn("reload", keeper);
+    let follower = Follower {
+        settings,
+        host,
+        issuers,
+        lasting,
+        handler,
+        certificates: open.certificates,
+        latches: Arc::clone(&latches),
+        load: options.load,
+        revision: 0,
+    };
+    upkeep.spawn("reload", follower.run(upkeep.stop_signal()));
     tracing::info!(public = %public, health = %health, "usher serves");
     Ok(Running { public, health, latches, listeners, upkeep, grace })
 }
@@ -117,6 +133,15 @@ impl Running {
         &self.health
     }
 
+    /// Returns when a part of usher ended that never should, with its name.
+    pub async fn broken(&mut self) -> &'static str {
+        let ended = tokio::select! {
+            ended = self.listeners.ended() => ended,
+            ended = self.upkeep.ended() => ended,
+        };
+        ended.map_or("all", |(name, _)| name)
+    }
+
     /// Drains and stops (contract 2): readiness goes first, requests under way finish within the grace.
     pub async fn stop(self) {
         self.latches.drain();
@@ -139,21 +164,32 @@ struct Follower {
     lasting: Lasting,
     handler: Arc<Public<Exchange>>,
     certificates: Certificates,
+    latches: Arc<Latches>,
+    load: Option<Load>,
     revision: u64,
 }
 
-impl Follower {
-    async fn run(mut self, load: Option<Load>, latches: Arc<Latches>, stop: Stop) {
-        let Some(load) = load else { return stop.requested().await };
-        let (files, clock) = (self.settings.files.clone(), Arc::clone(&self.host.clock));
-        let reread = async || {
-            let reading = Arc::clone(&load);
-            let read = tokio::task::spawn_blocking(move || reading()).await;
-            self.follow(read.map_err(|error| error.to_string()), &latches)
+impl Reader for Follower {
+    async fn reread(&mut self) -> Reread {
+        let Some(load) = self.load.clone() else {
+            return Reread { files: Vec::new(), accepted: true };
         };
+        // Reading files takes as long as their file system likes.
+        let read = tokio::task::spawn_blocking(move || load()).await;
+        self.follow(read.map_err(|error| error.to_string()))
+    }
+}
+
+impl Follower {
+    async fn run(self, stop: Stop) {
+        let (files, clock) = (self.settings.files.clone(), Arc::clone(&self.host.clock));
+        if self.load.is_none() {
+            // Owns the tasks that fetch keys all the same.
+            return stop.requested().await;
+        }
         tokio::select! {
             () = stop.requested() => {}
-            ended = reload::watch(files, clock, reread) => {
+            ended = reload::watch(files, clock, self) => {
                 if let Err(error) = ended {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(error, "changes of the configuration cannot be noticed");
@@ -162,7 +198,7 @@ impl Follower {
         }
     }
 
-    fn follow(&mut self, read: Result<Result<Settings, Mistakes>, String>, latches: &Latches) -> Reread {
+    fn follow(&mut self, read: Result<Result<Settings, Mistakes>, String>) -> Reread {
         let mut files = self.settings.files.clone();
         let outcome = match read {
             Ok(Ok(settings)) => {
@@ -181,7 +217,7 @@ impl Follower {
             Err(why) => tracing::error!(why, "changed configuration refused; the old one serves"),
         }
         self.host.metrics.config_reload_failed(!accepted);
-        latches.configuration(outcome.err());
+        self.latches.configuration(outcome.err());
         Reread { files, accepted }
     }
 
@@ -207,12 +243,16 @@ impl Follower {
         let old = &self.settings;
         if settings.identity_key.fingerprint() != old.identity_key.fingerprint() {
             // Contract 2: never reloaded. Half the replicas would give everybody a second identity.
-            tracing::warn!("identity.key changed: the old one stays in use until usher is started again");
+            tracing::warn!(
+                "identity.key changed: the old one stays in use until usher is started again"
+            );
         }
         let same_places = settings.listen.public.address == old.listen.public.address
             && settings.listen.health.address == old.listen.health.address;
         if !same_places || settings.store != old.store {
-            tracing::warn!("listen or store changed: that takes effect when usher is started again");
+            tracing::warn!(
+                "listen or store changed: that takes effect when usher is started again"
+            );
         }
         settings.identity_key = old.identity_key.clone();
         settings.store = old.store.clone();

@@ -37,7 +37,9 @@ pub enum StartError {
     #[error("store")]
     Store(#[source] Box<Unfit>),
     /// Identities were made with another key; with this one everybody would be somebody new.
-    #[error("identity.key is not the one that the store's identities were made with: put the old key back")]
+    #[error(
+        "identity.key is not the one that the store's identities were made with: put the old key back"
+    )]
     IdentityKey(#[source] PinError),
     /// An issuer's `certificateAuthority`, or the host's own.
     #[error("certificate authorities")]

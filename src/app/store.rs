@@ -18,7 +18,9 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Arc<dyn BindingSto
     let store: Arc<dyn BindingStore> = match &settings.store.place {
         StorePlace::Sqlite(path) => Arc::new(sqlite(path.clone()).await?),
         // What is forgotten is derived again, so the memory in front needs no second one behind it.
-        StorePlace::Memory => Arc::new(MemoryStore::new(usize::try_from(REMEMBERED).unwrap_or(usize::MAX))),
+        StorePlace::Memory => {
+            Arc::new(MemoryStore::new(usize::try_from(REMEMBERED).unwrap_or(usize::MAX)))
+        }
     };
     let cached = CachedStore::new(
         store,
@@ -29,7 +31,9 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Arc<dyn BindingSto
     );
     match cached.pin(settings.identity_key.fingerprint()).await {
         Ok(()) => Ok(Arc::new(cached)),
-        Err(error @ (PinError::Other(_) | PinError::Store(_))) => Err(StartError::IdentityKey(error)),
+        Err(error @ (PinError::Other(_) | PinError::Store(_))) => {
+            Err(StartError::IdentityKey(error))
+        }
     }
 }
 

@@ -66,8 +66,8 @@ impl Health {
 
     async fn respond(&self, request: Request<Incoming>, call: Call) -> Result<Answer, Problem> {
         let (head, body) = request.into_parts();
-        if call.ambiguous {
-            return Err(Problem::new(Code::BadRequest, detail::AMBIGUOUS));
+        if let Some(fault) = call.fault {
+            return Err(Problem::new(Code::BadRequest, fault));
         }
         let probe = match head.uri.path() {
             "/livez" => Probe::Live,
