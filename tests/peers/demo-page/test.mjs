@@ -89,8 +89,8 @@ for (const [name, options] of Object.entries({
     await page.waitForFunction(() => document.querySelector('#identity')?.textContent.trim().startsWith('u-'));
     await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
     assert.ok(await fitsItsWidth(page), 'no sideways scrolling when signed in');
-    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).slice(0, 3).map(Number));
-    const light = background.reduce((sum, part) => sum + part, 0) > 382;
+    const background = await page.evaluate(() => [document.body, document.documentElement].map((element) => getComputedStyle(element).backgroundColor).find((colour) => !/, 0\)$|transparent/.test(colour)));
+    const light = background.match(/[\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 382;
     assert.equal(light, options.colorScheme !== 'dark', `background ${background}`);
     assert.deepEqual(page.faults, []);
   });
