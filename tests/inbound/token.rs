@@ -336,6 +336,7 @@ async fn pages_of_the_demo_are_served_beside_the_rest() {
     let page = Page {
         path: "/".into(),
         content_type: "text/html; charset=utf-8",
+        policy: None,
         body: "<!doctype html>".into(),
     };
     let config = PublicConfig { pages: vec![page], dev: true, ..PublicConfig::default() };
