@@ -72,6 +72,21 @@ impl Mistake {
     }
 }
 
+impl Mistake {
+    /// An argument names a path itself, which needs no other unless that one goes further.
+    fn shows_path(&self) -> bool {
+        match &self.place {
+            Place::Argument(argument) => {
+                let named = argument.split_once(' ').map_or("", |(_, path)| path);
+                self.path.len() > named.len() && self.path.starts_with(named)
+            }
+            Place::File | Place::Text { .. } | Place::Variable(_) | Place::Environment => {
+                !self.path.is_empty()
+            }
+        }
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.as_deref().map_or(Path::new("configuration"), |file| file).display();
@@ -82,15 +97,8 @@ impl fmt::Display for Mistake {
             Place::Argument(argument) => write!(f, "{argument}")?,
             Place::Environment => f.write_str("environment")?,
         }
-        // An argument names its own path; a longer one lies below it.
-        match &self.place {
-            Place::Argument(argument) if argument.ends_with(&*self.path) => {}
-            _ if self.path.is_empty() => {}
-            Place::File
-            | Place::Text { .. }
-            | Place::Variable(_)
-            | Place::Argument(_)
-            | Place::Environment => write!(f, " {}", self.path)?,
+        if self.shows_path() {
+            write!(f, " {}", self.path)?;
         }
         write!(f, ": {}", self.what)
     }

@@ -7,6 +7,7 @@ use crate::{
         subject::{Issuer, Namespace},
         time::Timestamp,
     },
+    outbound::http::proxy::ProxySettings,
     token::algorithm::Algorithm,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -274,24 +275,4 @@ pub struct LogSettings {
     pub level: Box<str>,
     /// `RUST_LOG`, which goes before `level`; not checked here.
     pub directives: Option<Box<str>>,
-}
-
-/// How connections to the world are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProxySettings {
-    /// `HTTPS_PROXY`.
-    pub https: Option<ProxyAddress>,
-    /// `NO_PROXY`: hosts, `.suffixes`, addresses, networks or `*`, in lower case.
-    pub except: Vec<Box<str>>,
-}
-
-/// A proxy that is spoken to in plain HTTP and asked to `CONNECT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProxyAddress {
-    /// A name or an address; an IPv6 address in brackets.
-    pub host: Box<str>,
-    /// The port; 80 unless said otherwise.
-    pub port: u16,
-    /// `user:password`, unescaped, for `Proxy-Authorization: Basic`.
-    pub credentials: Option<Secret>,
 }

@@ -199,7 +199,11 @@ impl<'t> Cursor<'t> {
 /// Writes one more step of the way to a value.
 pub(super) fn append(path: &mut String, step: Step<'_>) {
     match step {
-        Step::Index(index) => path.push_str(&format!("[{index}]")),
+        Step::Index(index) => {
+            path.push('[');
+            path.push_str(&index.to_string());
+            path.push(']');
+        }
         Step::Key(key) => {
             if !path.is_empty() {
                 path.push('.');
