@@ -173,6 +173,15 @@ fn a_claim_that_people_can_change_is_no_subject() {
 }
 
 #[test]
+fn a_format_that_is_not_built_still_needs_what_it_is_made_of() {
+    let found = mistakes(&format!("[{{{A}, identity: {{format: claim}}}}]"));
+    assert!(
+        found.contains("identity.claim: missing") && found.contains("not in this version"),
+        "{found}"
+    );
+}
+
+#[test]
 fn an_issuer_that_serves_the_public_is_narrowed_or_anyone_is_said() {
     for url in [
         "https://accounts.google.com",

@@ -11,7 +11,7 @@ use crate::{
 /// A pattern that every text without control characters matches.
 const ANY: &str = "^[^\\u0000-\\u001f\\u007f]+$";
 const NAMED: &str = "^[A-Za-z0-9._-]{1,64}$";
-const HTTP: &str = "^https?://[^\\s@#]+$";
+const HTTP: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s#]+$";
 
 macro_rules! formats {
     ($($(#[$doc:meta])* $name:ident $noun:literal $sample:literal $pattern:expr, $check:expr;)*) => {$(

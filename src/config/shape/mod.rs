@@ -141,6 +141,9 @@ pub(super) const SECRET: &[&[Key]] = &[
         .example("USHER_API_KEY_SECRET")],
 ];
 
+/// `listen`, which `usher probe` reads alone.
+pub(super) const LISTEN: Kind = Kind::Section(process::LISTEN);
+
 /// The whole configuration.
 pub(super) const ROOT: Kind = Kind::Section(&[
     key(

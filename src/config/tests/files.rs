@@ -2,7 +2,7 @@
 use crate::config::{
     Environment, Fault, Sources,
     fixture::{Fixture, NOW, yaml},
-    load,
+    listeners, load,
     settings::{ListenAddress, StorePlace},
 };
 use std::{
@@ -155,4 +155,18 @@ fn rust_log_the_state_directory_and_otel_are_read_beside_a_file_and_nothing_else
     assert!(found.contains("HTTPS_PROXY: this is not the address of a proxy"), "{found}");
     assert!(found.contains("STATE_DIRECTORY: this is not an absolute path"), "{found}");
     assert!(!found.contains("hunter2"));
+}
+
+#[test]
+fn the_listeners_are_found_where_another_section_is_wrong() {
+    let fixture = Fixture::new();
+    let wrong = yaml(&[("listen", "{health: '127.0.0.1:5000'}"), ("twilio", "{}"), ("log", "[]")]);
+    let sources = fixture.sources(&wrong);
+    assert!(load(&sources).is_err());
+    let health = listeners(&sources).unwrap().health;
+    assert_eq!(health.address, ListenAddress::Tcp("127.0.0.1:5000".parse().unwrap()));
+    let sources = fixture.sources(&yaml(&[("listen", "{health: 5000}")]));
+    assert_eq!(listeners(&sources).unwrap_err().iter().count(), 1);
+    let nothing = Sources::new(None, Environment::default(), NOW);
+    assert!(listeners(&nothing).is_ok());
 }
