@@ -74,13 +74,11 @@ struct Variables<'a> {
 
 impl Variables<'_> {
     fn text(&mut self, name: &str) -> Option<String> {
-        match self.environment.get(name) {
-            Ok(text) => text.map(str::to_owned),
-            Err(NotText) => {
-                self.report.wrong(&place(name), "", "this is not UTF-8");
-                None
-            }
+        let text = self.environment.get(name);
+        if text.is_err() {
+            self.report.wrong(&place(name), "", "this is not UTF-8 (write text)");
         }
+        text.ok()?.map(str::to_owned)
     }
 
     /// The value of a variable.
@@ -195,4 +193,113 @@ fn present<const N: usize>(
     entries: [(&'static str, Option<Node>); N],
 ) -> Vec<(&'static str, Node)> {
     entries.into_iter().filter_map(|(key, node)| Some((key, node?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{
+        Environment, Fault, Sources,
+        fixture::{Fixture, NOW, lines},
+        load,
+        settings::{ListenAddress, StorePlace},
+    };
+
+    const ALL: [(&str, &str); 7] = [
+        ("USHER_ISSUER", "https://login.example.com/realms/corp"),
+        ("USHER_AUDIENCE", "chat, web"),
+        ("USHER_IDENTITY_KEY", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"),
+        ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
+        ("TWILIO_API_KEY", "SK0123456789abcdef0123456789abcdef"),
+        ("TWILIO_API_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("TWILIO_CONVERSATIONS_SERVICE_SID", "IS0123456789abcdef0123456789abcdef"),
+    ];
+
+    /// The variables of `ALL`, with others beside or in the place of them; an empty value unsets.
+    fn sources(more: &[(&str, &str)]) -> Sources {
+        let all = ALL.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into()));
+        Sources::new(None, Environment::new(all), NOW)
+    }
+
+    #[test]
+    fn the_environment_alone_serves_one_issuer_and_one_service() {
+        let settings = load(&sources(&[
+            ("USHER_LISTEN", "0.0.0.0:80"),
+            ("USHER_STORE_URL", "memory:"),
+            ("TWILIO_REGION", "ie1"),
+            ("STATE_DIRECTORY", "/state"),
+        ]))
+        .unwrap();
+        assert_eq!(settings.issuers[0].audiences, ["chat".into(), "web".into()]);
+        assert_eq!(&*settings.services[0].service.region, "ie1");
+        assert_eq!(
+            settings.listen.public.address,
+            ListenAddress::Tcp("0.0.0.0:80".parse().unwrap())
+        );
+        assert_eq!(settings.store.place, StorePlace::Memory);
+        assert_eq!(settings.state_directory.to_str(), Some("/state"));
+        assert!(settings.files.is_empty());
+    }
+
+    #[test]
+    fn a_mistake_is_named_by_its_variable() {
+        let mistakes = load(&sources(&[
+            ("USHER_ISSUER", "http://127.0.0.1:1"),
+            ("USHER_AUDIENCE", ""),
+            ("TWILIO_CONVERSATIONS_SERVICE_SID", "MG0123456789abcdef0123456789abcdef"),
+            ("USHER_INSECURE_HTTP", "maybe"),
+            ("USHER_STORE_PASSWORD", "hunter2"),
+            ("USHER_IDENTITY_KEY", "hunter2"),
+        ]))
+        .unwrap_err();
+        let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        let begins = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
+        assert_eq!(lines.len(), 6, "{lines:#?}");
+        for name in [
+            "USHER_AUDIENCE: not set",
+            "USHER_ISSUER: this is plain http",
+            "TWILIO_CONVERSATIONS_SERVICE_SID: this is the SID of a Messaging service",
+            "USHER_INSECURE_HTTP: this is neither",
+            "USHER_STORE_PASSWORD: not in this version",
+            "USHER_IDENTITY_KEY: this identity key has 7 bytes",
+        ] {
+            assert_eq!(begins(name), 1, "{name}: {lines:#?}");
+        }
+        assert!(!lines.concat().contains("hunter2"));
+    }
+
+    #[test]
+    fn nothing_at_all_names_every_variable_that_is_needed() {
+        let mistakes = load(&Sources::new(None, Environment::default(), NOW)).unwrap_err();
+        assert_eq!(mistakes.iter().count(), 7, "{mistakes}");
+        assert!(mistakes.iter().all(|mistake| mistake.what().starts_with("not set (set it")));
+        assert_eq!(mistakes.fault(), Fault::Wrong);
+    }
+
+    #[test]
+    fn both_forms_of_one_secret_are_a_mistake() {
+        let fixture = Fixture::new();
+        let file = fixture.folder.path().join("secret");
+        let file = ("TWILIO_API_SECRET_FILE", file.to_str().unwrap());
+        let both = lines(load(&sources(&[file])));
+        assert!(
+            both.len() == 1 && both[0].contains("are both set (unset one of them)"),
+            "{both:?}"
+        );
+        assert!(load(&sources(&[file, ("TWILIO_API_SECRET", "")])).is_ok());
+    }
+
+    #[test]
+    fn insecure_http_allows_a_plain_issuer() {
+        let plain = ("USHER_ISSUER", "http://127.0.0.1:8080");
+        assert!(load(&sources(&[plain, ("USHER_INSECURE_HTTP", "0")])).is_err());
+        let settings = load(&sources(&[plain, ("USHER_INSECURE_HTTP", "1")])).unwrap();
+        assert!(settings.issuers[0].insecure_http && settings.warnings.len() == 1);
+    }
+
+    #[test]
+    fn a_slip_in_a_variables_name_is_a_warning_and_what_kubernetes_sets_is_not() {
+        let more = [("USHER_LISTEM", "x"), ("USHER_PORT_4180_TCP", "tcp://x"), ("USHER_PORT", "x")];
+        let settings = load(&sources(&more)).unwrap();
+        assert_eq!(settings.warnings, ["USHER_LISTEM is not read (did you mean USHER_LISTEN?)"]);
+    }
 }

@@ -73,5 +73,6 @@ pub(super) fn yaml(replace: &[(&str, &str)]) -> String {
             None => sections.push((name, value)),
         }
     }
-    sections.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+    let lines: Vec<_> = sections.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    lines.join("\n") + "\n"
 }

@@ -43,7 +43,7 @@ fn grant(
         None => None,
         Some(role) => Some(role.text()?.parse().ok()?),
     };
-    let terms = Terms { name: at.get("name")?.text()?.into(), ttl: ttl?, role };
+    let terms = Terms { name: at.get("name")?.text()?.into(), ttl, role };
     let kinds = at.get("kinds");
     let users = kinds.is_none_or(|kinds| kinds.items().any(|kind| kind.text() == Some("user")));
     let when = at.get("when").and_then(|when| when.text()).map(Box::from);

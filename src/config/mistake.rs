@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-/// More mistakes than this help nobody; the rest are counted.
+/// More mistakes than this help nobody.
 const MOST: usize = 1000;
 
 /// Where in the configuration something was said.
@@ -72,6 +72,21 @@ impl Mistake {
     }
 }
 
+impl Mistake {
+    /// An argument names a path itself, which needs no other unless that one goes further.
+    fn shows_path(&self) -> bool {
+        match &self.place {
+            Place::Argument(argument) => {
+                let named = argument.split_once(' ').map_or("", |(_, path)| path);
+                self.path.len() > named.len() && self.path.starts_with(named)
+            }
+            Place::File | Place::Text { .. } | Place::Variable(_) | Place::Environment => {
+                !self.path.is_empty()
+            }
+        }
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.as_deref().map_or(Path::new("configuration"), |file| file).display();
@@ -82,15 +97,8 @@ impl fmt::Display for Mistake {
             Place::Argument(argument) => write!(f, "{argument}")?,
             Place::Environment => f.write_str("environment")?,
         }
-        // An argument names its own path; a longer one lies below it.
-        match &self.place {
-            Place::Argument(argument) if argument.ends_with(&*self.path) => {}
-            _ if self.path.is_empty() => {}
-            Place::File
-            | Place::Text { .. }
-            | Place::Variable(_)
-            | Place::Argument(_)
-            | Place::Environment => write!(f, " {}", self.path)?,
+        if self.shows_path() {
+            write!(f, " {}", self.path)?;
         }
         write!(f, ": {}", self.what)
     }
@@ -100,7 +108,7 @@ impl fmt::Display for Mistake {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
     list: Vec<Mistake>,
-    left_out: usize,
+    cut_short: bool,
     files: Vec<PathBuf>,
 }
 
@@ -129,10 +137,7 @@ impl fmt::Display for Mistakes {
             let newline = if number == 0 { "" } else { "\n" };
             write!(f, "{newline}{mistake}")?;
         }
-        match self.left_out {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
-        }
+        if self.cut_short { f.write_str("\nand more") } else { Ok(()) }
     }
 }
 
@@ -143,7 +148,7 @@ impl std::error::Error for Mistakes {}
 pub(super) struct Report {
     file: Option<Arc<Path>>,
     list: Vec<Mistake>,
-    left_out: usize,
+    cut_short: bool,
     warnings: Vec<String>,
     files: Vec<PathBuf>,
 }
@@ -165,8 +170,8 @@ impl Report {
     }
 
     fn push(&mut self, fault: Fault, place: &Place, path: &str, what: String) {
-        if self.list.len() >= MOST {
-            self.left_out += 1;
+        if self.is_full() {
+            self.cut_short = true;
             return;
         }
         let (path, what) = (path.into(), what.into());
@@ -192,7 +197,12 @@ impl Report {
 
     /// How many mistakes there are so far.
     pub(super) fn count(&self) -> usize {
-        self.list.len() + self.left_out
+        self.list.len()
+    }
+
+    /// Whether no more mistakes are taken, so that there is no need to look for any.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= MOST
     }
 
     /// The warnings, and the files that were read.
@@ -203,7 +213,7 @@ impl Report {
     /// The mistakes in order.
     pub(super) fn mistakes(mut self) -> Mistakes {
         self.list.sort_by(|one, other| one.place.cmp(&other.place));
-        Mistakes { list: self.list, left_out: self.left_out, files: self.files }
+        Mistakes { list: self.list, cut_short: self.cut_short, files: self.files }
     }
 }
 
@@ -227,13 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_beyond_a_thousand_are_counted_and_not_kept() {
+    fn mistakes_beyond_a_thousand_are_not_kept() {
         let mut report = Report::on(None);
         for line in 0..1500 {
             report.unfit(&Place::Text { line, column: 1 }, "", "a");
         }
         let mistakes = report.mistakes();
-        assert_eq!((mistakes.iter().count(), mistakes.left_out), (1000, 500));
+        assert_eq!(mistakes.iter().count(), 1000);
+        assert!(mistakes.to_string().ends_with("\nand more"));
         assert_eq!(mistakes.fault(), Fault::Unfit);
     }
 }

@@ -26,7 +26,9 @@ fn put(flag: &str, argument: &str, root: &mut Node, report: &mut Report) {
         return;
     };
     let mut path = String::new();
-    steps.iter().for_each(|step| append(&mut path, *step));
+    for step in &steps {
+        append(&mut path, *step);
+    }
     let place = Place::Argument(format!("{flag} {path}").into());
     let Some(value) = node(value, &place, report) else { return };
     let over = flag == "--set";
@@ -124,5 +126,96 @@ fn move_to(node: &mut Node, place: &Place) {
             move_to(&mut entry.node, place);
         }),
         Value::Scalar { .. } | Value::Broken => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{
+        fixture::{Fixture, lines, yaml},
+        load,
+        settings::{ListenAddress, Settings, StorePlace},
+    };
+
+    fn read(
+        file: &[(&str, &str)],
+        set: &[&str],
+        default: &[&str],
+    ) -> Result<Settings, Vec<String>> {
+        let fixture = Fixture::new();
+        let mut sources = fixture.sources(&yaml(file));
+        sources.set = set.iter().map(ToString::to_string).collect();
+        sources.default = default.iter().map(ToString::to_string).collect();
+        let read = load(&sources);
+        read.map_err(|mistakes| lines(Err(mistakes)))
+    }
+
+    fn port(settings: &Settings) -> u16 {
+        match &settings.listen.public.address {
+            ListenAddress::Tcp(address) => address.port(),
+            ListenAddress::Unix(_) => 0,
+        }
+    }
+
+    #[test]
+    fn set_goes_over_the_file_and_default_under_it() {
+        let file = [("listen", "{public: '127.0.0.1:1'}")];
+        let argument = ["listen.public=127.0.0.1:2"];
+        assert_eq!(port(&read(&file, &argument, &[]).unwrap()), 2);
+        assert_eq!(port(&read(&file, &[], &argument).unwrap()), 1);
+        assert_eq!(port(&read(&[], &[], &argument).unwrap()), 2);
+        assert_eq!(port(&read(&[], &["listen.public=127.0.0.1:3"], &argument).unwrap()), 3);
+    }
+
+    #[test]
+    fn a_value_is_a_text_as_it_stands_or_yaml() {
+        let settings = read(
+            &[],
+            &["store.url=memory:", "issuers[0].audiences=[a, b]", "issuers[0].insecureHttp=true"],
+            &[],
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.store.place, StorePlace::Memory);
+        assert_eq!(settings.issuers[0].audiences, ["a".into(), "b".into()]);
+        assert!(settings.issuers[0].insecure_http);
+    }
+
+    #[test]
+    fn a_mistake_in_an_argument_names_the_argument() {
+        let found = read(
+            &[],
+            &[
+                "listen.pubic=127.0.0.1:1",
+                "listen.health=x",
+                "token",
+                "=1",
+                "issuers[7].url=x",
+                "twilio.accountSid.x=y",
+                "log=[",
+                "upstream.url=http://127.0.0.1",
+            ],
+            &[],
+        );
+        let found = found.unwrap_err();
+        for wanted in [
+            "--set listen.pubic: unknown key (did you mean `public`?)",
+            "--set listen.health: this is not an address",
+            "--set: this is not PATH=VALUE",
+            "--set issuers[7].url: there is no such place",
+            "--set twilio.accountSid.x: there is no such place",
+            "--set log: the value is not YAML",
+            "--set upstream.url: not in this version",
+        ] {
+            assert!(found.iter().any(|line| line.starts_with(wanted)), "{wanted}: {found:#?}");
+        }
+        assert_eq!(found.len(), 7, "{found:#?}");
+    }
+
+    #[test]
+    fn p13_a_secret_in_an_argument_is_refused_and_not_repeated() {
+        let found = read(&[], &["identity.key=hunter2", "twilio.apiKey={hunter2", "hunter2"], &[])
+            .unwrap_err();
+        assert!(found.iter().any(|line| line.contains("a secret is never written here")));
+        assert!(!found.concat().contains("hunter2"), "{found:?}");
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::grant::Life;
 use std::time::Duration;
 use url::Url;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Reads `public`.
 pub(super) fn public(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<PublicSettings> {
@@ -38,12 +38,12 @@ pub(super) fn public(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option
 /// Reads `token`, and how long a grant's tokens may live.
 pub(super) fn life(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<(Life, Bounds)> {
     let bounds = Bounds { long_lived: flag(at, "allowLongLived") };
-    let ttl = bounds.ttl(at, reader).map(|ttl| ttl.unwrap_or(Duration::from_secs(900)));
-    let grace = duration(at, "graceBeyondUpstream", Duration::from_secs(240))?;
+    let ttl = bounds.ttl(at, reader).unwrap_or(Duration::from_mins(15));
+    let grace = duration(at, "graceBeyondUpstream", Duration::from_mins(4))?;
     if let Some(at) = at.and_then(|at| at.get("graceBeyondUpstream")).filter(|_| grace > HOUR) {
         at.wrong(&mut reader.report, "this is longer than 1 h (write at most 1h)");
     }
-    Some((Life { ttl: ttl?, grace_beyond_upstream: grace }, bounds))
+    Some((Life { ttl, grace_beyond_upstream: grace }, bounds))
 }
 
 /// How long a Conversations token may live (contract 3).
@@ -54,21 +54,17 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// Reads `ttl`, which may be absent.
-    pub(super) fn ttl(
-        self,
-        at: Option<&Cursor<'_>>,
-        reader: &mut Reader<'_>,
-    ) -> Option<Option<Duration>> {
-        let Some(written) = at.and_then(|at| at.get("ttl")) else { return Some(None) };
+    pub(super) fn ttl(self, at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<Duration> {
+        let written = at.and_then(|at| at.get("ttl"))?;
         let ttl = duration(at, "ttl", Duration::ZERO)?;
-        let what = if ttl < Duration::from_secs(240) {
+        let what = if ttl < Duration::from_mins(4) {
             "this is shorter than 240 s, and the client SDK is told of expiry only 3 minutes before it (write at least 4m)"
         } else if ttl > HOUR * 24 {
             "this is longer than 24 h (write at most 1h)"
         } else if ttl > HOUR && !self.long_lived {
             "this is longer than 1 h (write at most 1h, or token.allowLongLived: true)"
         } else {
-            return Some(Some(ttl));
+            return Some(ttl);
         };
         written.wrong(&mut reader.report, what);
         None

@@ -51,7 +51,10 @@ impl<'s> Reader<'s> {
                     bytes.pop();
                 }
                 if bytes.is_empty() {
-                    file.unfit(&mut self.report, "this file holds nothing but a newline");
+                    file.unfit(
+                        &mut self.report,
+                        "this file holds nothing but a newline (write it anew)",
+                    );
                     return None;
                 }
                 Some(Secret::new(bytes))
@@ -83,7 +86,10 @@ impl<'s> Reader<'s> {
         let wanted = name.text().filter(|name| text::variable(name).is_ok())?;
         match self.sources.environment.get(wanted) {
             Ok(Some(value)) => return Some(Secret::text(value)),
-            Ok(None) => name.unfit(&mut self.report, "this environment variable is not set"),
+            Ok(None) => name.unfit(
+                &mut self.report,
+                "this environment variable is not set (set it, or name another)",
+            ),
             Err(NotText) => name.unfit(&mut self.report, "this environment variable is not UTF-8"),
         }
         None
@@ -122,17 +128,17 @@ impl<'s> Reader<'s> {
 /// Why a file's bytes cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("this file does not exist")]
+    #[error("this file does not exist (make it, or correct the path)")]
     Missing,
     #[error("this file cannot be read: permission denied (let usher's user read it)")]
     Denied,
     #[error("this is a folder (name a file in it)")]
     Folder,
-    #[error("this is no regular file")]
+    #[error("this is no regular file (name one)")]
     Irregular,
-    #[error("this file is empty")]
+    #[error("this file is empty (write it anew)")]
     Empty,
-    #[error("this file is larger than 1 MiB")]
+    #[error("this file is larger than 1 MiB (name a smaller one)")]
     Large,
     #[error("this file cannot be read: {0}")]
     Other(ErrorKind),
@@ -144,10 +150,15 @@ pub(super) enum Unreadable {
 
 /// A file's bytes, at most 1 MiB. Nothing that could block is opened.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    let cannot = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => Unreadable::Missing,
-        ErrorKind::PermissionDenied => Unreadable::Denied,
-        kind => Unreadable::Other(kind),
+    let cannot = |error: std::io::Error| {
+        let kind = error.kind();
+        if kind == ErrorKind::NotFound {
+            Unreadable::Missing
+        } else if kind == ErrorKind::PermissionDenied {
+            Unreadable::Denied
+        } else {
+            Unreadable::Other(kind)
+        }
     };
     let about = fs::metadata(path).map_err(cannot)?;
     if about.is_dir() {

@@ -27,18 +27,13 @@ pub(super) fn store(
             }
         },
     };
-    for key in ["password", "certificateAuthority"] {
-        if let Some(at) = at.and_then(|at| at.get(key)) {
-            reader.secret(&at);
-        }
-    }
     let max_connections = match text("maxConnections") {
         None => 4,
         Some(text) => text.parse().ok()?,
     };
     Some(StoreSettings {
         place,
-        stale_for: reader::duration(at, "staleFor", Duration::from_secs(3600))?,
+        stale_for: reader::duration(at, "staleFor", Duration::from_hours(1))?,
         migrate: text("migrate") != Some("never"),
         max_connections,
     })

@@ -30,7 +30,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Complaint> {
         rest = behind;
     }
     if millis > LONGEST {
-        return Err("a duration is at most ten years".to_owned());
+        return Err("this is longer than ten years (write a shorter duration)".to_owned());
     }
     Ok(Duration::from_millis(millis))
 }
@@ -62,10 +62,13 @@ pub(super) fn rate(text: &str) -> Result<(u32, Duration), Complaint> {
 /// 1 to 1 024 bytes without control characters.
 pub(super) fn any(text: &str) -> Result<(), Complaint> {
     if text.is_empty() {
-        return Err("this is an empty text".to_owned());
+        return Err("this is an empty text (write something, or remove the key)".to_owned());
     }
     if text.len() > 1024 || text.contains(char::is_control) {
-        return Err("this is not a text of 1 to 1024 bytes without control characters".to_owned());
+        return Err(
+            "this is too long or has control characters (write at most 1024 bytes on one line)"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -74,7 +77,10 @@ pub(super) fn any(text: &str) -> Result<(), Complaint> {
 pub(super) fn name(text: &str) -> Result<(), Complaint> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
-        return Err("a name is 1 to 64 letters, digits, dots, hyphens and underscores".to_owned());
+        return Err(
+            "this is not a name (write 1 to 64 letters, digits, dots, hyphens, underscores)"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -99,7 +105,8 @@ pub(super) fn identity_prefix(text: &str) -> Result<(), Complaint> {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if text.len() > 64 || !text.bytes().all(unreserved) {
         return Err(
-            "a prefix is at most 64 letters, digits, dots, hyphens and underscores".to_owned()
+            "this is not a prefix (write up to 64 letters, digits, dots, hyphens, underscores)"
+                .to_owned(),
         );
     }
     if text.starts_with("u-") || text.starts_with("g-") {
@@ -113,7 +120,9 @@ pub(super) fn identity_prefix(text: &str) -> Result<(), Complaint> {
 /// The path of a file.
 pub(super) fn path(text: &str) -> Result<(), Complaint> {
     if text.is_empty() || text.len() > 4096 || text.contains(char::is_control) {
-        return Err("this is not the path of a file".to_owned());
+        return Err(
+            "this is not the path of a file (write one such as /run/secrets/usher/key)".to_owned()
+        );
     }
     Ok(())
 }
@@ -123,7 +132,10 @@ pub(super) fn variable(text: &str) -> Result<(), Complaint> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let digit = text.starts_with(|c: char| c.is_ascii_digit());
     if text.is_empty() || text.len() > 256 || digit || !text.bytes().all(word) {
-        return Err("this is not the name of an environment variable".to_owned());
+        return Err(
+            "this is not the name of an environment variable (write letters, digits, underscores)"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -131,7 +143,9 @@ pub(super) fn variable(text: &str) -> Result<(), Complaint> {
 /// A SHA-256 digest in hexadecimal.
 pub(super) fn sha256(text: &str) -> Result<(), Complaint> {
     if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err("a SHA-256 digest is 64 lower-case hexadecimal digits".to_owned());
+        return Err(
+            "this is not a SHA-256 digest (write 64 lower-case hexadecimal digits)".to_owned()
+        );
     }
     Ok(())
 }
@@ -166,7 +180,7 @@ pub(super) fn header(text: &str) -> Result<(), Complaint> {
     ];
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || text.len() > 128 || !text.bytes().all(token) {
-        return Err("this is not the name of a header".to_owned());
+        return Err("this is not the name of a header (write one such as Authorization)".to_owned());
     }
     let lower = text.to_ascii_lowercase();
     if OTHERS.contains(&&*lower) || lower.starts_with("x-conversations-") {
@@ -206,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_rate_has_a_count_and_a_unit() {
-        assert_eq!(rate("60/m"), Ok((60, Duration::from_secs(60))));
+        assert_eq!(rate("60/m"), Ok((60, Duration::from_mins(1))));
         for text in ["60", "60/d", "/m", "0/m", "+6/m", "60/min"] {
             assert!(rate(text).is_err(), "{text}");
         }

@@ -199,7 +199,11 @@ impl<'t> Cursor<'t> {
 /// Writes one more step of the way to a value.
 pub(super) fn append(path: &mut String, step: Step<'_>) {
     match step {
-        Step::Index(index) => path.push_str(&format!("[{index}]")),
+        Step::Index(index) => {
+            path.push('[');
+            path.push_str(&index.to_string());
+            path.push(']');
+        }
         Step::Key(key) => {
             if !path.is_empty() {
                 path.push('.');
@@ -213,7 +217,9 @@ pub(super) fn append(path: &mut String, step: Step<'_>) {
 /// steer a terminal.
 pub(super) fn shown(key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if key.is_empty() || key.len() > 40 || !key.chars().all(plain) {
+    // Twilio's secrets are 32 letters and digits.
+    let random = key.len() >= 20 && key.contains(|c: char| c.is_ascii_digit());
+    if key.is_empty() || key.len() > 40 || random || !key.chars().all(plain) {
         return "(…)".to_owned();
     }
     key.to_owned()
@@ -236,6 +242,7 @@ mod tests {
     fn p13_what_does_not_look_like_a_key_is_not_printed() {
         assert_eq!(shown("SK00:hunter2"), "(…)");
         assert_eq!(shown("\u{1b}[31m"), "(…)");
+        assert_eq!(shown("0123456789abcdef0123456789abcdef"), "(…)");
         assert_eq!(shown("accountSid"), "accountSid");
         let node = Node::text(Place::File, "hunter2");
         assert!(!format!("{node:?}").contains("hunter2"));

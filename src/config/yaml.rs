@@ -72,9 +72,9 @@ fn text_of<'t>(bytes: &'t [u8], report: &mut Report) -> Option<&'t str> {
 
 /// The place just behind `before`.
 fn place_after(before: &[u8]) -> Place {
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let last = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    Place::Text { line, column: 1 + String::from_utf8_lossy(last).chars().count() }
+    let text = String::from_utf8_lossy(before);
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    Place::Text { line: 1 + text.matches('\n').count(), column: 1 + last.chars().count() }
 }
 
 fn place(marker: Marker) -> Place {
@@ -185,7 +185,10 @@ impl Builder<'_> {
     }
 
     fn add_key(&mut self, node: Node) {
-        let path = self.path();
+        let mut path = self.path();
+        if let Value::Scalar { text, .. } = &node.value {
+            append(&mut path, Step::Key(text));
+        }
         let Some(Open::Map { known, key, .. }) = self.open.last_mut() else { return };
         let name = match node.value {
             Value::Scalar { text, .. } if &*text == "<<" => {
@@ -266,7 +269,7 @@ mod tests {
         let root =
             parse("a:\r\n  - é: [x, \"y\"]\n    b:\nc: 1\n".as_bytes(), &mut report).unwrap();
         let place = |line, column| Place::Text { line, column };
-        let cursor = super::super::tree::Cursor::root(&root);
+        let cursor = crate::config::tree::Cursor::root(&root);
         let item = cursor.get("a").unwrap().items().next().unwrap();
         assert_eq!(*item.get("é").unwrap().items().nth(1).unwrap().place(), place(2, 12));
         assert_eq!(*item.get("b").unwrap().place(), place(3, 5));
@@ -276,12 +279,12 @@ mod tests {
     #[test]
     fn what_yaml_readers_disagree_about_is_refused_at_its_place() {
         let cases: &[(&[u8], &str)] = &[
-            (b"a: 1\nb: {c: 1, c: 2}", "configuration:2:11 b: this key is here a second time"),
+            (b"a: 1\nb: {c: 1, c: 2}", "configuration:2:11 b.c: this key is here a second time"),
             (b"a: &x 1", "configuration:1:7 a: anchors and aliases"),
             (b"a: *x", "configuration:1:4 a: anchors and aliases"),
             (b"a: [*]", "configuration:1:5 a[0]: this is not YAML"),
             (b"a: !!str 1", "configuration:1:10 a: tags are not read"),
-            (b"a: {<<: {b: 1}}", "configuration:1:5 a: merge keys"),
+            (b"a: {<<: {b: 1}}", "configuration:1:5 a.(…): merge keys"),
             (b"[a]: 1", "configuration:1:1: a key is a text"),
             (b"a: 1\n---\nb: 2", "configuration:2:1: a second document"),
             (b"%YAML 1.1\n---\na: 1", "configuration:1:1: this is not YAML"),

@@ -24,11 +24,11 @@ pub(super) fn check(at: &Cursor<'_>, reader: &mut Reader<'_>) {
             );
         }
     }
-    if let (true, Some(at)) = (at.has("discoveryUrl"), at.get("jwksUri")) {
-        at.wrong(
-            &mut reader.report,
-            "`jwksUri` skips discovery, and `discoveryUrl` says where it is (remove one of them)",
-        );
+    if at.has("discoveryUrl") && at.has("jwksUri") {
+        let path = at.path();
+        reader
+            .report
+            .warn(format!("{path}.discoveryUrl is not used: {path}.jwksUri skips discovery"));
     }
 }
 

@@ -45,9 +45,9 @@ fn entry(
         ca: ca.map_or(Some(None), |read| read.map(|ca| Some(ca.reveal().into())))?,
         bearer: bearer.map_or(Some(None), |read| read.map(Some))?,
         rules: rules?,
-        audit_until: audit_until?,
+        audit_until,
         keys: keys?,
-        subject: subject?,
+        subject,
         clock_skew: clock_skew?,
     };
     tenants.iter().map(|tenant| one(at, tenant.as_ref(), &kept)).collect()
@@ -96,7 +96,7 @@ fn one(
 }
 
 /// The claims that name a person: never one that a user or a help desk can change (contract 4).
-fn subject(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Vec<Box<str>>> {
+fn subject(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Vec<Box<str>> {
     const MUTABLE: &[&str] =
         &["email", "preferred_username", "upn", "name", "nickname", "phone_number"];
     let identity = at.get("identity");
@@ -115,7 +115,7 @@ fn subject(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Vec<Box<str>>> {
                 .wrong(&mut reader.report, "this claim is here a second time (remove one of them)");
         }
     }
-    Some(claims)
+    claims
 }
 
 fn algorithms(at: &Cursor<'_>) -> Option<Vec<Algorithm>> {
@@ -148,7 +148,7 @@ fn bearer(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<crate::domain::sec
 
 fn clock_skew(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Duration> {
     let skew = duration(Some(at), "clockSkew", Duration::from_secs(30))?;
-    if let Some(at) = at.get("clockSkew").filter(|_| skew > Duration::from_secs(3600)) {
+    if let Some(at) = at.get("clockSkew").filter(|_| skew > Duration::from_hours(1)) {
         at.wrong(
             &mut reader.report,
             "this would let tokens live more than an hour too long (write at most 1h)",
@@ -165,9 +165,9 @@ fn keys(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<KeySettings>
         }
     }
     let keys = KeySettings {
-        refresh: duration(at, "refresh", Duration::from_secs(600))?,
+        refresh: duration(at, "refresh", Duration::from_mins(10))?,
         cooldown: duration(at, "cooldown", Duration::from_secs(30))?,
-        max_stale: duration(at, "maxStale", Duration::from_secs(24 * 3600))?,
+        max_stale: duration(at, "maxStale", Duration::from_hours(24))?,
         fetch_timeout: duration(at, "fetchTimeout", Duration::from_secs(5))?,
     };
     if let Some(at) = at.filter(|_| keys.max_stale < keys.refresh) {
@@ -176,3 +176,6 @@ fn keys(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<KeySettings>
     }
     Some(keys)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::{
 use std::time::Duration;
 
 /// The longest trial of a rule.
-const LONGEST_AUDIT: Duration = Duration::from_secs(30 * 24 * 3600);
+const LONGEST_AUDIT: Duration = Duration::from_hours(30 * 24);
 
 /// Hosts whose issuers give a token to whoever asks, and the part of the path that makes them so.
 const PUBLIC: &[(&str, &str)] = &[
@@ -69,11 +69,9 @@ fn rule(at: &Cursor<'_>) -> Option<RuleSettings> {
     }
 }
 
-/// Reads `enforcement`: `None` within is "enforce".
-pub(super) fn audit_until(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Option<Timestamp>> {
-    let Some(at) = at.get("enforcement").and_then(|at| at.get("auditUntil")) else {
-        return Some(None);
-    };
+/// Reads `enforcement`; `None` is "enforce".
+pub(super) fn audit_until(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Timestamp> {
+    let at = at.get("enforcement")?.get("auditUntil")?;
     let until = text::date(at.text()?).ok()?;
     let now = reader.sources.now;
     if until > now.plus(LONGEST_AUDIT) {
@@ -85,5 +83,5 @@ pub(super) fn audit_until(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Op
         let path = at.path();
         reader.report.warn(format!("{path} has passed: the rules are enforced"));
     }
-    Some(Some(until))
+    Some(until)
 }

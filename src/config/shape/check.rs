@@ -12,7 +12,7 @@ const LATER: &str = "not in this version (remove it)";
 
 /// Reports everything below `at` that is not of `kind`.
 pub(in crate::config) fn check(kind: &Kind, at: &Cursor<'_>, report: &mut Report) {
-    if matches!(at.node().value, Value::Broken) {
+    if matches!(at.node().value, Value::Broken) || report.is_full() {
         return;
     }
     match kind {
@@ -138,6 +138,9 @@ fn keys_of(keys: &[Key], known: &[&[Key]], at: &Cursor<'_>, report: &mut Report)
     // A slip of the pen is one mistake, not an unknown key and a missing one.
     let mut meant = Vec::new();
     for (entry, value) in at.entries() {
+        if report.is_full() {
+            return;
+        }
         match keys.iter().find(|key| key.name == &*entry.key) {
             Some(key) => one_key(key, entry, &value, report),
             None if known.iter().any(|form| form.iter().any(|key| key.name == &*entry.key)) => {}

@@ -4,14 +4,14 @@ use crate::{
     config::{address, expression, text},
     domain::{
         identity::KeyFingerprint,
-        sid::{AccountSid, ApiKeySid, PushCredentialSid, RoleSid, ServiceSid},
+        sid::{AccountSid, ApiKeySid, InvalidSid, PushCredentialSid, RoleSid, ServiceSid},
     },
 };
 
 /// A pattern that every text without control characters matches.
 const ANY: &str = "^[^\\u0000-\\u001f\\u007f]+$";
 const NAMED: &str = "^[A-Za-z0-9._-]{1,64}$";
-const HTTP: &str = "^https?://[^\\s@#]+$";
+const HTTP: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s#]+$";
 
 macro_rules! formats {
     ($($(#[$doc:meta])* $name:ident $noun:literal $sample:literal $pattern:expr, $check:expr;)*) => {$(
@@ -60,8 +60,11 @@ formats! {
     REGION "a region" "us1" "^[a-z]{2}[0-9]$", text::region;
     /// A header.
     HEADER "the name of a header" "Authorization" "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", text::header;
-    /// A CEL expression.
-    EXPRESSION "a CEL expression" "'chat' in claims.groups" "\\S", expression::check;
+    /// An expression over `claims`.
+    CLAIMS_EXPRESSION "a CEL expression" "claims.email_verified == true" "\\S",
+        expression::over_claims;
+    /// An expression over `claims`, `issuer`, `identity` and `kind`.
+    GRANT_EXPRESSION "a CEL expression" "'chat' in claims.groups" "\\S", expression::over_grant;
     /// A path, `METHOD PATH`, an operation or a group of them.
     OPERATION "an operation" "read" ANY, text::any;
     /// The account.
@@ -103,9 +106,13 @@ formats! {
         |text| address::store(text).map(drop);
 }
 
-fn sid<S: std::str::FromStr>(text: &str) -> Result<(), String>
-where
-    S::Err: std::fmt::Display,
-{
-    text.parse::<S>().map(drop).map_err(|error| error.to_string())
+fn sid<S: std::str::FromStr<Err = InvalidSid>>(text: &str) -> Result<(), String> {
+    text.parse::<S>().map(drop).map_err(|error| match error {
+        InvalidSid::Other { found, prefix, wanted } => format!(
+            "this is the SID of {found} (write that of {wanted}: {prefix} and 32 hexadecimal digits)"
+        ),
+        InvalidSid::Shape { prefix, wanted } => format!(
+            "this is not the SID of {wanted} (write {prefix} and 32 hexadecimal digits)"
+        ),
+    })
 }

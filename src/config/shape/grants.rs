@@ -10,7 +10,7 @@ pub(super) const GRANT: &[Key] = &[
     key("name", Text(format::NAME), "Its name, for audit lines.").required().example("staff"),
     key(
         "when",
-        Text(format::EXPRESSION),
+        Text(format::GRANT_EXPRESSION),
         "CEL over `claims`, `issuer`, `identity` and `kind`; absent is always.",
     )
     .example("\"'chat' in claims.groups\""),
@@ -45,7 +45,7 @@ const KINDS: &Words = &Words { now: &["user"], later: &["guest", "bot"], why_not
 
 const SERVICE: &[Key] = &[key(
     "expression",
-    Text(format::EXPRESSION),
+    Text(format::GRANT_EXPRESSION),
     "CEL that gives one of the names in `twilio.services`.",
 )
 .required()

@@ -1,4 +1,4 @@
-//! The shape of one of `issuers`, after Kubernetes' AuthenticationConfiguration.
+//! The shape of one of `issuers`, after Kubernetes' `AuthenticationConfiguration`.
 use super::{
     Key,
     Kind::{Either, Flag, Forms, List, Secret, Section, Text, Word},
@@ -77,7 +77,7 @@ const IDENTITY: &[Key] = &[
     key("claim", Text(format::CLAIM), "The claim that is the identity.")
         .later()
         .example("employee_id"),
-    key("expression", Text(format::EXPRESSION), "CEL that gives the identity.")
+    key("expression", Text(format::CLAIMS_EXPRESSION), "CEL that gives the identity.")
         .later()
         .example("\"claims.employee_id\""),
     key("prefix", Text(format::IDENTITY_PREFIX), "What readable identities begin with.")
@@ -105,7 +105,7 @@ const RULE: &[&[Key]] = &[
             .example("example.com"),
     ],
     &[
-        key("expression", Text(format::EXPRESSION), "CEL over `claims` that must be true.")
+        key("expression", Text(format::CLAIMS_EXPRESSION), "CEL over `claims` that must be true.")
             .required()
             .example("claims.email_verified == true"),
         key("message", Text(format::TEXT), "What the user is told where it is not.")

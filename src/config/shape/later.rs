@@ -217,6 +217,6 @@ const ADMIN_OIDC: &[Key] = &[
         .required()
         .example("usher-admin"),
     key("role", Word(words!["reader", "operator"]), "What it may do.").required().example("reader"),
-    key("when", Text(format::EXPRESSION), "CEL over `claims`; absent is always.")
+    key("when", Text(format::CLAIMS_EXPRESSION), "CEL over `claims`; absent is always.")
         .example("\"'ops' in claims.groups\""),
 ];

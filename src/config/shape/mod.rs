@@ -141,6 +141,9 @@ pub(super) const SECRET: &[&[Key]] = &[
         .example("USHER_API_KEY_SECRET")],
 ];
 
+/// `listen`, which `usher probe` reads alone.
+pub(super) const LISTEN: Kind = Kind::Section(process::LISTEN);
+
 /// The whole configuration.
 pub(super) const ROOT: Kind = Kind::Section(&[
     key(
@@ -245,6 +248,10 @@ mod tests {
         typed && reference && one && known && fits(schema, value)
     }
 
+    fn length(length: usize) -> f64 {
+        u32::try_from(length).unwrap().into()
+    }
+
     fn fits(schema: &Value, value: &Value) -> bool {
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
         let matches = |pattern: Option<&Value>, text: &str| {
@@ -260,12 +267,12 @@ mod tests {
                     && bound("maximum").is_none_or(|max| n <= max)
             }
             Value::Array(items) => {
-                bound("minItems").is_none_or(|min| items.len() as f64 >= min)
+                bound("minItems").is_none_or(|min| length(items.len()) >= min)
                     && items.iter().all(|item| valid(&schema["items"], item))
             }
             Value::Object(members) => {
                 let required = schema.get("required").and_then(Value::as_array);
-                bound("minProperties").is_none_or(|min| members.len() as f64 >= min)
+                bound("minProperties").is_none_or(|min| length(members.len()) >= min)
                     && required
                         .into_iter()
                         .flatten()
@@ -450,10 +457,9 @@ mod tests {
     }
 
     fn issuer_kind(name: &str) -> &'static Kind {
-        match issuers::ISSUER.iter().find(|key| key.name == name).unwrap().kind {
-            Kind::List { of, .. } => of,
-            _ => panic!("no list"),
-        }
+        let key = issuers::ISSUER.iter().find(|key| key.name == name).unwrap();
+        let Kind::List { of, .. } = key.kind else { panic!("no list") };
+        of
     }
 
     #[test]
