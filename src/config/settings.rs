@@ -7,6 +7,7 @@ use crate::{
         subject::{Issuer, Namespace},
         time::Timestamp,
     },
+    outbound::http::proxy::ProxySettings,
     token::algorithm::Algorithm,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -41,8 +42,10 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// `log`.
     pub log: LogSettings,
-    /// `telemetry.otlpEndpoint`.
+    /// `telemetry.otlpEndpoint`, or `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub otlp_endpoint: Option<Url>,
+    /// `HTTPS_PROXY` and `NO_PROXY`.
+    pub proxy: ProxySettings,
     /// The state directory (contract 2, "Files").
     pub state_directory: PathBuf,
     /// Sentences that are logged at start: plain http, a missing fingerprint with `memory:`, and the like.
@@ -66,7 +69,7 @@ pub struct ServiceSettings {
 pub struct PublicSettings {
     /// Without a final slash; `/conversations` unless said otherwise.
     pub prefix: Box<str>,
-    /// The address users see, without a final slash.
+    /// The origin users see; its path is `/`.
     pub url: Option<Url>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<TrustedProxy>,
@@ -201,6 +204,10 @@ pub struct StoreSettings {
     pub place: StorePlace,
     /// `staleFor`: how long cached bindings go on while the store is down; 1 h.
     pub stale_for: Duration,
+    /// `migrate: never` leaves the schema to `usher migrate`.
+    pub migrate: bool,
+    /// `maxConnections`; 4.
+    pub max_connections: u32,
 }
 
 /// `store.url`.
@@ -266,4 +273,6 @@ pub struct LogSettings {
     pub json: bool,
     /// `level`, as a tracing directive: `error`, `warn`, `info`, `debug` or `trace`.
     pub level: Box<str>,
+    /// `RUST_LOG`, which goes before `level`; not checked here.
+    pub directives: Option<Box<str>>,
 }

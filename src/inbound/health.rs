@@ -28,6 +28,9 @@ pub trait Readiness: Debug + Send + Sync {
 
     /// What is not as it should be now, whether or not usher is ready; nothing secret.
     fn faults(&self) -> Vec<Fault>;
+
+    /// Writes into the metrics what is measured only when somebody looks.
+    fn measure(&self) {}
 }
 
 /// Something an operator should look at.
@@ -99,6 +102,7 @@ impl Health {
     fn expose(&self, recycled: HeaderMap) -> Result<Answer, Problem> {
         const OPENMETRICS: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        self.readiness.measure();
         let text =
             self.metrics.text().map_err(|_| Problem::new(Code::InternalError, detail::INTERNAL))?;
         let mut answer = answer::text(StatusCode::OK, answer::PLAIN, text.into(), recycled);

@@ -1,0 +1,140 @@
+//! What every store must do, as one test that each store runs.
+use crate::{
+    domain::{
+        identity::{ChatIdentity, KeyFingerprint},
+        subject::Subject,
+        time::Timestamp,
+    },
+    ports::store::{BindError, Binding, BindingStore, MemoryStore, PinError},
+};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+pub(crate) fn subject(namespace: &str, id: &str) -> Subject {
+    Subject::new(namespace.parse().unwrap(), id.parse().unwrap())
+}
+
+pub(crate) fn identity(text: &str) -> ChatIdentity {
+    text.parse().unwrap()
+}
+
+fn active(text: &str) -> Binding {
+    Binding::Active(identity(text))
+}
+
+/// Runs every statement against an empty store of its own.
+pub(crate) async fn holds<S: BindingStore + 'static>(open: impl Fn() -> Arc<S>) {
+    a_subject_keeps_what_it_was_given_first(open().as_ref()).await;
+    an_identity_of_another_is_taken_and_nothing_changes(open().as_ref()).await;
+    names_are_compared_byte_for_byte(open().as_ref()).await;
+    a_fingerprint_is_kept_while_identities_rest_on_it(open().as_ref()).await;
+    p12_64_concurrent_first_sights_give_one_identity(open()).await;
+    p12_64_concurrent_takers_of_one_identity_leave_it_to_one(open()).await;
+    open().ping().await.unwrap();
+}
+
+async fn bind(
+    store: &impl BindingStore,
+    subject: &Subject,
+    text: &str,
+) -> Result<Binding, BindError> {
+    store.bind(subject, identity(text), Timestamp(1)).await
+}
+
+async fn a_subject_keeps_what_it_was_given_first(store: &impl BindingStore) {
+    let alice = subject("corp", "alice");
+    assert_eq!(store.find(&alice).await.unwrap(), None);
+    assert_eq!(bind(store, &alice, "u-1").await.unwrap(), active("u-1"));
+    assert_eq!(store.find(&alice).await.unwrap(), Some(active("u-1")));
+    assert_eq!(bind(store, &alice, "u-2").await.unwrap(), active("u-1"));
+    assert_eq!(store.find(&alice).await.unwrap(), Some(active("u-1")));
+    // The identity that was not given is still free.
+    assert_eq!(bind(store, &subject("corp", "bob"), "u-2").await.unwrap(), active("u-2"));
+    assert_eq!(bind(store, &alice, "u-2").await.unwrap(), active("u-1"));
+}
+
+async fn an_identity_of_another_is_taken_and_nothing_changes(store: &impl BindingStore) {
+    let (alice, mallory) = (subject("corp", "alice"), subject("corp", "mallory"));
+    bind(store, &alice, "u-1").await.unwrap();
+    assert!(matches!(bind(store, &mallory, "u-1").await, Err(BindError::Taken)));
+    assert_eq!(store.find(&mallory).await.unwrap(), None);
+    assert_eq!(store.find(&alice).await.unwrap(), Some(active("u-1")));
+    // Only letter case makes it another identity: Twilio's are case-sensitive.
+    assert_eq!(bind(store, &mallory, "U-1").await.unwrap(), active("U-1"));
+}
+
+async fn names_are_compared_byte_for_byte(store: &impl BindingStore) {
+    let long = "x".repeat(1024);
+    let names = [
+        ("corp", "alice"),
+        ("corp", "Alice"),
+        ("corp", "alice "),
+        ("Corp", "alice"),
+        ("corpa", "lice"),
+        ("cor", "palice"),
+        ("corp", "zo\u{eb}"),
+        ("corp", "zoe\u{308}"),
+        ("corp", "李"),
+        ("corp", "1"),
+        ("corp", "1.0"),
+        ("corp", "01"),
+        ("corp", "%"),
+        ("corp", "'; DROP TABLE subjects; --"),
+        ("corp", long.as_str()),
+        (long.as_str(), "alice"),
+    ];
+    for (at, (namespace, id)) in names.iter().enumerate() {
+        let text = format!("u-{at}");
+        let bound = bind(store, &subject(namespace, id), &text).await.unwrap();
+        assert_eq!(bound, active(&text), "{namespace} {id}");
+    }
+    for (at, (namespace, id)) in names.iter().enumerate() {
+        let held = store.find(&subject(namespace, id)).await.unwrap();
+        assert_eq!(held, Some(active(&format!("u-{at}"))), "{namespace} {id}");
+    }
+}
+
+async fn a_fingerprint_is_kept_while_identities_rest_on_it(store: &impl BindingStore) {
+    let [first, second]: [KeyFingerprint; 2] =
+        ["63458b39", "00000001"].map(|text| text.parse().unwrap());
+    store.pin(second).await.unwrap();
+    store.pin(first).await.unwrap();
+    store.pin(first).await.unwrap();
+    bind(store, &subject("corp", "alice"), "u-1").await.unwrap();
+    assert!(matches!(store.pin(second).await, Err(PinError::Other(held)) if held == first));
+    store.pin(first).await.unwrap();
+}
+
+async fn p12_64_concurrent_first_sights_give_one_identity<S: BindingStore + 'static>(
+    store: Arc<S>,
+) {
+    let mut sights = JoinSet::new();
+    for n in 0..64 {
+        let store = Arc::clone(&store);
+        sights.spawn(async move {
+            bind(store.as_ref(), &subject("corp", "alice"), &format!("u-{n}")).await.unwrap()
+        });
+    }
+    let seen = sights.join_all().await;
+    let held = store.find(&subject("corp", "alice")).await.unwrap();
+    assert!(seen.into_iter().all(|binding| Some(binding) == held));
+}
+
+async fn p12_64_concurrent_takers_of_one_identity_leave_it_to_one<S: BindingStore + 'static>(
+    store: Arc<S>,
+) {
+    let mut takers = JoinSet::new();
+    for n in 0..64 {
+        let store = Arc::clone(&store);
+        takers.spawn(async move {
+            bind(store.as_ref(), &subject("corp", &n.to_string()), "u-1").await.is_ok()
+        });
+    }
+    let takers = takers.join_all().await;
+    assert_eq!(takers.into_iter().filter(|took| *took).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_in_memory_keeps_the_contract_of_every_store() {
+    holds(|| Arc::new(MemoryStore::new(1000))).await;
+}

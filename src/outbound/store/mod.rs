@@ -1,0 +1,8 @@
+//! Where bindings are kept: SQLite, and the memory in front of any store.
+//!
+//! Every store passes the same tests, `contract`.
+pub mod cached;
+#[cfg(test)]
+mod contract;
+pub mod recall;
+pub mod sqlite;

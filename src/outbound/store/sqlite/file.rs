@@ -1,0 +1,284 @@
+//! The file that holds the registry: how it is made, opened and found fit.
+use super::schema;
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long SQLite waits for another process's lock. Below the deadline of those who wait for the answer.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Up to this many pages (4 MiB) the whole file is read through at start; above, only what is used.
+const QUICKLY_CHECKED: i64 = 1024;
+
+/// Why a store cannot be used. Each sentence says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("store {}: {fault}", path.display())]
+pub struct Unfit {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub fault: UnfitStore,
+}
+
+/// What makes a store unfit (exit 69, contract 1).
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitStore {
+    /// Missing rights.
+    #[error(
+        "may not be read and written by this user; give the file and its directory to the user usher runs as (in Kubernetes: securityContext.fsGroup)"
+    )]
+    Denied(#[source] io::Error),
+    /// A read-only file system, as a container's root often is.
+    #[error(
+        "lies on a read-only file system; mount a writable volume there, or set store.url to another place"
+    )]
+    ReadOnly,
+    /// A parent is a file, or something else is in the way.
+    #[error("cannot be made there; check the path in store.url")]
+    Place(#[source] io::Error),
+    /// The disk or a quota is full.
+    #[error("has no space left on its disk; make room")]
+    Full,
+    /// Other bytes than SQLite's.
+    #[error("is not a SQLite database; check the path in store.url, or move the file away")]
+    NotDatabase,
+    /// Another program's tables, or a later mark.
+    #[error("is a database of another program; check the path in store.url")]
+    Foreign,
+    /// Pages that do not fit together.
+    #[error(
+        "is damaged; restore a copy, or move it away together with its -wal and -shm files (derived identities come back the same)"
+    )]
+    Damaged,
+    /// Written by a later major version.
+    #[error(
+        "has a schema of version {found} and this usher knows {known}; run the usher that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The file's major version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Somebody else holds the lock.
+    #[error("is locked by another process; end the one that holds it")]
+    Locked,
+    /// WAL needs shared memory, which network file systems do not have.
+    #[error(
+        "lies on a file system without shared memory, such as NFS; use a local disk or block volume"
+    )]
+    NoSharedMemory,
+    /// Anything else that SQLite says.
+    #[error("could not be opened")]
+    Sqlite(#[source] rusqlite::Error),
+    /// The host gives no thread.
+    #[error("could not be served for want of a thread")]
+    NoThread(#[source] io::Error),
+}
+
+impl From<rusqlite::Error> for UnfitStore {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotDatabase,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(_) | None => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<io::Error> for UnfitStore {
+    fn from(error: io::Error) -> Self {
+        let kind = error.kind();
+        if kind == io::ErrorKind::PermissionDenied {
+            Self::Denied(error)
+        } else if kind == io::ErrorKind::ReadOnlyFilesystem {
+            Self::ReadOnly
+        } else if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::Full
+        } else {
+            Self::Place(error)
+        }
+    }
+}
+
+/// Which file a connection has, so that one which was moved away or deleted under it is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// Of the file that `path` names now; none if there is none.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+/// Opens the file, making it and its directory where they are missing, and brings it to this release's schema.
+pub(super) fn open(path: &Path) -> Result<Connection, UnfitStore> {
+    make(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    schema::recognise(&connection)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(UnfitStore::NoSharedMemory);
+    }
+    // What was acknowledged is on the disk.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+    // A file that was tampered with must not run code of its own.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    schema::migrate(&mut connection)?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+/// SQLite would make the file readable to everyone; the others it makes beside it get this one's mode.
+fn make(path: &Path) -> Result<(), UnfitStore> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    Ok(())
+}
+
+fn check(connection: &Connection) -> Result<(), UnfitStore> {
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    if pages > QUICKLY_CHECKED {
+        return Ok(());
+    }
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(UnfitStore::Damaged) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn the_file_is_0600_and_a_directory_made_for_it_0700() {
+        let folder = folder();
+        let path = folder.path().join("new/deeper/usher.db");
+        let connection = open(&path).unwrap();
+        connection.execute("INSERT INTO meta VALUES ('a', 'b')", []).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&folder.path().join("new/deeper/usher.db-wal")), 0o600);
+        assert_eq!(mode(&folder.path().join("new/deeper")), 0o700);
+        assert_eq!(mode(&folder.path().join("new")), 0o700);
+    }
+
+    #[test]
+    fn a_directory_that_was_there_keeps_its_mode() {
+        let folder = folder();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o775)).unwrap();
+        open(&folder.path().join("usher.db")).unwrap();
+        assert_eq!(mode(folder.path()), 0o775);
+    }
+
+    #[test]
+    fn other_bytes_than_sqlite_s_are_refused_and_kept() {
+        let folder = folder();
+        for (at, bytes) in [b"hello".to_vec(), b"- url: https://a\n".repeat(500)].iter().enumerate()
+        {
+            let path = folder.path().join(at.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            assert!(matches!(open(&path), Err(UnfitStore::NotDatabase)), "{at}");
+            assert_eq!(&std::fs::read(&path).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn another_program_s_database_is_refused_and_not_touched() {
+        let folder = folder();
+        let path = folder.path().join("other.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(open(&path), Err(UnfitStore::Foreign)));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let folder = folder();
+        let path = folder.path().join("usher.db");
+        let connection = open(&path).unwrap();
+        connection
+            .execute_batch(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000)
+                 INSERT INTO meta SELECT i, 'some text to fill pages' FROM n",
+            )
+            .unwrap();
+        drop(connection);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 8192].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(open(&path), Err(UnfitStore::Damaged)));
+    }
+
+    #[test]
+    fn a_later_major_schema_is_refused_and_a_later_minor_one_is_not() {
+        let folder = folder();
+        let path = folder.path().join("usher.db");
+        open(&path).unwrap().pragma_update(None, "user_version", 1_007).unwrap();
+        open(&path).unwrap().pragma_update(None, "user_version", 2_001).unwrap();
+        assert!(matches!(open(&path), Err(UnfitStore::Newer { found: 2, known: 1 })));
+    }
+
+    #[test]
+    fn a_parent_that_is_a_file_is_named_as_a_wrong_place() {
+        let folder = folder();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(matches!(open(&file.join("usher.db")), Err(UnfitStore::Place(_))));
+        assert!(matches!(open(folder.path()), Err(UnfitStore::Place(_))));
+    }
+
+    #[test]
+    fn every_sentence_says_what_to_do() {
+        let io = |kind: io::ErrorKind| UnfitStore::from(io::Error::from(kind));
+        for (fault, wanted) in [
+            (io(io::ErrorKind::PermissionDenied), "fsGroup"),
+            (io(io::ErrorKind::ReadOnlyFilesystem), "mount a writable volume"),
+            (io(io::ErrorKind::StorageFull), "make room"),
+            (UnfitStore::Damaged, "restore a copy"),
+            (UnfitStore::Newer { found: 2, known: 1 }, "run the usher that wrote it"),
+        ] {
+            let unfit = Unfit { path: "/var/lib/usher/usher.db".into(), fault };
+            let text = unfit.to_string();
+            assert!(text.starts_with("store /var/lib/usher/usher.db: "), "{text}");
+            assert!(text.contains(wanted), "{text}");
+        }
+    }
+}
