@@ -69,13 +69,11 @@ async fn a_head_that_comes_byte_by_byte_gains_no_time() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_let_go_and_one_request_more_extends_it() {
+async fn an_idle_connection_is_let_go() {
     let rig = rig(|limits| limits.idle = SOON).await;
     let mut client = rig.client().await;
-    for _ in 0..3 {
-        client.send(GET).await;
-        assert_eq!(client.reply().await.status, 200);
-    }
+    client.send(GET).await;
+    assert_eq!(client.reply().await.status, 200);
     assert!(client.end().await.is_empty());
 }
 
@@ -108,8 +106,14 @@ async fn a_large_body_is_413_and_the_answer_is_not_lost_in_a_reset() {
     for framing in ["Content-Length: 100000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n186A0\r\n"]
     {
         let mut client = rig.client().await;
-        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}")).await;
-        client.send(vec![b'x'; 100_000]).await;
+        let begun = "x".repeat(100);
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}{begun}")).await;
+        client.readable().await;
+        // The client goes on sending, as most do, and reads only when it is done.
+        for _ in 0..10 {
+            client.send(vec![b'x'; 10_000]).await;
+            tokio::task::yield_now().await;
+        }
         assert_eq!(client.reply().await.status, 413, "{framing}");
         client.end().await;
     }

@@ -128,6 +128,13 @@ impl Reply {
     }
 }
 
+impl Client<TcpStream> {
+    /// Waits until there is something to read, and leaves it unread.
+    pub async fn readable(&self) {
+        self.stream.readable().await.unwrap();
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub fn new(stream: S) -> Self {
         Self { stream, unread: Vec::new() }

@@ -176,3 +176,20 @@ where
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn accepting_rests_where_it_would_only_fail_again() {
+        const EMFILE: i32 = 24;
+        let rested = async |error: &io::Error| {
+            let began = Instant::now();
+            rest_after(error).await;
+            began.elapsed()
+        };
+        assert!(rested(&io::Error::from_raw_os_error(EMFILE)).await >= Duration::from_millis(100));
+        assert!(rested(&io::ErrorKind::ConnectionAborted.into()).await.is_zero());
+    }
+}

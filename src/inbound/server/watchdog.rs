@@ -130,6 +130,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn every_request_begins_the_idle_time_anew() {
+        let limits = Limits::default();
+        let gate = Arc::new(Gate::default());
+        let mut dog = Watchdog::new(limits, Instant::now());
+        for _ in 0..3 {
+            drop(gate.begin(0));
+            let almost = limits.idle * 9 / 10;
+            let waited = tokio::time::timeout(almost, verdict(&mut dog, &gate, false)).await;
+            assert!(waited.is_err());
+        }
+        drop(gate.begin(0));
+        assert_eq!(verdict(&mut dog, &gate, false).await, (Verdict::Finish, limits.idle));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_request_in_the_hands_of_a_handler_is_never_cut_off() {
         let gate = Arc::new(Gate::default());
         let mut dog = Watchdog::new(Limits::default(), Instant::now());
