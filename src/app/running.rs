@@ -17,6 +17,7 @@ use crate::{
         public::{Exchange, Page, Public, Surroundings},
         server::{Address, Handler, Server},
     },
+    ports::store::BindingStore,
 };
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -72,6 +73,7 @@ pub async fn start(
     let open = listeners::open(&settings).await?;
     let (public, health) = (open.public.address()?, open.health.address()?);
     let bindings = store::open(&settings, &host).await?;
+    let pinged = Arc::clone(&bindings);
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
     let latches = Arc::new(Latches::new(issuers.keys(), Arc::clone(&bindings)));
@@ -103,6 +105,7 @@ pub async fn start(
         revision: 0,
     };
     upkeep.spawn("reload", follower.run(upkeep.stop_signal()));
+    upkeep.spawn("store watch", watch(pinged, upkeep.stop_signal()));
     tracing::info!(public = %public, health = %health, "usher serves");
     Ok(Running { public, health, latches, listeners, upkeep, grace })
 }
@@ -111,6 +114,23 @@ async fn served<H: Handler>(server: Server, handler: Arc<H>, stop: Stop, grace: 
     let drained = server.serve(handler, stop.requested(), grace).await;
     if drained.cut_off > 0 {
         tracing::warn!(connections = drained.cut_off, "connections were cut off after the grace");
+    }
+}
+
+/// How often the store is asked whether it is there. `store.staleFor` counts from its last answer, and users who
+/// are all remembered would never ask it.
+const PING: Duration = Duration::from_secs(10);
+
+async fn watch(store: Arc<dyn BindingStore>, stop: Stop) {
+    let mut stop = std::pin::pin!(stop.requested());
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(PING) => {
+                // What it says is noted where it is remembered, and logged there at each change.
+                let _ = store.ping().await;
+            }
+        }
     }
 }
 

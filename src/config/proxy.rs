@@ -7,12 +7,10 @@ const VARIABLE: &str = "HTTPS_PROXY";
 /// Reads both variables.
 pub(super) fn proxy(reader: &mut Reader<'_>) -> Option<ProxySettings> {
     let (proxy, except) = (reader.variable_text(VARIABLE), reader.variable_text("NO_PROXY"));
-    match ProxySettings::new(proxy, except) {
-        Ok(proxy) => Some(proxy),
-        Err(_) => {
-            let what = "this is not the address of a proxy (write http://host:port)";
-            reader.variable_wrong(VARIABLE, what);
-            None
-        }
+    let read = ProxySettings::new(proxy, except).ok();
+    if read.is_none() {
+        let what = "this is not the address of a proxy (write http://host:port)";
+        reader.variable_wrong(VARIABLE, what);
     }
+    read
 }

@@ -55,7 +55,8 @@ async fn sent(to: SocketAddr, mut request: Request<Full<Bytes>>) -> Reply {
 
 /// `POST /conversations/token` with a bearer token.
 pub(crate) async fn exchange(to: SocketAddr, token: &str) -> Reply {
-    let request = Request::post("/conversations/token").header("authorization", format!("Bearer {token}"));
+    let request =
+        Request::post("/conversations/token").header("authorization", format!("Bearer {token}"));
     send(to, request.body(Full::default()).unwrap()).await
 }
 

@@ -35,7 +35,9 @@ fn config(place: &Place) -> String {
 fn a_wrong_command_line_is_64_and_help_is_0() {
     assert_eq!(usher(&["nonsense"], "").status.code(), Some(64));
     assert_eq!(usher(&["serve", "--nonsense"], "").status.code(), Some(64));
-    for command in ["serve", "dev", "probe", "check", "explain", "schema", "openapi", "completions", "man"] {
+    for command in
+        ["serve", "dev", "probe", "check", "explain", "schema", "openapi", "completions", "man"]
+    {
         let help = usher(&[command, "--help"], "");
         assert_eq!(help.status.code(), Some(0), "{command}");
         assert!(text(&help.stdout).contains("Example:\n  usher"), "{command}");
@@ -47,10 +49,10 @@ fn a_wrong_command_line_is_64_and_help_is_0() {
 #[test]
 fn a_wrong_configuration_is_2_and_a_missing_key_file_is_69() {
     let place = Place::new();
-    place.configure("https://login.example.com", json!({"nonsense": 1}));
+    place.configure("https://login.example.com", &json!({"nonsense": 1}));
     let wrong = usher(&["check", "--config", &config(&place)], "");
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
-    place.configure("https://login.example.com", json!({}));
+    place.configure("https://login.example.com", &json!({}));
     assert_eq!(usher(&["check", "--config", &config(&place)], "").status.code(), Some(0));
     fs::remove_file(place.path("identity-key")).unwrap();
     for command in ["check", "serve"] {
@@ -67,7 +69,7 @@ fn another_identity_key_than_the_stores_is_69() {
     let place = Place::new();
     runtime.block_on(async {
         let idp = Idp::open().await;
-        place.configure(idp.provider.issuer(), json!({}));
+        place.configure(idp.provider.issuer(), &json!({}));
         let usher = place.start().await;
         usher.identity(&idp.token("alice")).await;
         usher.stop().await;
@@ -75,7 +77,11 @@ fn another_identity_key_than_the_stores_is_69() {
     fs::write(place.path("identity-key"), "another key of thirty-two bytes!").unwrap();
     let refused = usher(&["serve", "--config", &config(&place)], "");
     assert_eq!(refused.status.code(), Some(69));
-    assert!(text(&refused.stderr).contains("identity.key is not the one"), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("identity.key is not the one"),
+        "{}",
+        text(&refused.stderr)
+    );
 }
 
 #[test]
@@ -84,10 +90,14 @@ fn a_port_in_use_is_69_and_names_the_address() {
     let address = taken.local_addr().unwrap().to_string();
     let place = Place::new();
     let listen = json!({"public": address, "health": "127.0.0.1:0"});
-    place.configure("https://login.example.com", json!({"listen": listen}));
+    place.configure("https://login.example.com", &json!({"listen": listen}));
     let refused = usher(&["serve", "--config", &config(&place)], "");
     assert_eq!(refused.status.code(), Some(69));
-    assert!(text(&refused.stderr).contains(&format!("{address} is in use")), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains(&format!("{address} is in use")),
+        "{}",
+        text(&refused.stderr)
+    );
 }
 
 #[test]
@@ -95,7 +105,7 @@ fn explain_says_how_an_identity_comes_about_and_what_stops_a_token() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let place = Place::new();
     let idp = runtime.block_on(Idp::open());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let token = idp.token("alice");
     let explained = usher(&["explain", "--config", &config(&place)], &format!("{token}\n"));
     let said = text(&explained.stdout);
@@ -104,7 +114,7 @@ fn explain_says_how_an_identity_comes_about_and_what_stops_a_token() {
     assert!(!said.contains(&token) && !said.contains("eyJ"), "{said}");
     assert!(!place.path("usher.db").exists(), "explain stores nothing");
 
-    let stopped = usher(&["explain", "--config", &config(&place)], &token.replace('.', "..")) ;
+    let stopped = usher(&["explain", "--config", &config(&place)], &token.replace('.', ".."));
     assert_eq!(stopped.status.code(), Some(3));
     assert!(text(&stopped.stdout).contains("refused  form"), "{}", text(&stopped.stdout));
 }
@@ -140,7 +150,11 @@ fn a_closed_pipe_ends_a_command_quietly() {
 fn dev_refuses_to_run_in_a_pod_or_for_strangers() {
     let dev = |arguments: &[&str], pod: bool| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
-        command.arg("dev").args(arguments).env_clear().current_dir(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        command
+            .arg("dev")
+            .args(arguments)
+            .env_clear()
+            .current_dir(Path::new(env!("CARGO_TARGET_TMPDIR")));
         if pod {
             command.env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
         }
@@ -149,5 +163,9 @@ fn dev_refuses_to_run_in_a_pod_or_for_strangers() {
     assert_eq!(dev(&[], true), Some(64));
     assert_eq!(dev(&["--listen", "0.0.0.0:0"], false), Some(64));
     assert_eq!(dev(&["--live", "--allow-remote"], false), Some(64));
-    assert_eq!(dev(&["--live", "--listen", "127.0.0.1:0"], false), Some(2), "no TWILIO_* variables");
+    assert_eq!(
+        dev(&["--live", "--listen", "127.0.0.1:0"], false),
+        Some(2),
+        "no TWILIO_* variables"
+    );
 }

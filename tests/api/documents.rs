@@ -11,7 +11,8 @@ fn document() -> Value {
 fn every_code_is_in_the_openapi_document_and_no_other() {
     let document = document();
     let listed = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
-    let listed: BTreeSet<_> = listed.as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
+    let listed: BTreeSet<_> =
+        listed.as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(listed, known);
 }
@@ -25,7 +26,7 @@ fn every_reference_in_the_openapi_document_leads_somewhere() {
                 members.values().for_each(|value| walk(value, found));
             }
             Value::Array(items) => items.iter().for_each(|value| walk(value, found)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     let document = document();

@@ -80,7 +80,7 @@ impl Place {
     }
 
     /// Writes a configuration that believes `issuer`; `more` goes over it, section by section.
-    pub(crate) fn configure(&self, issuer: &str, more: serde_json::Value) {
+    pub(crate) fn configure(&self, issuer: &str, more: &serde_json::Value) {
         let mut configuration = json!({
             "twilio": {
                 "accountSid": format!("AC{}", "0".repeat(32)),

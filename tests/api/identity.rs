@@ -7,7 +7,7 @@ use usher::domain::{identity::IdentityKey, secret::Secret, subject::Subject};
 #[tokio::test]
 async fn the_same_user_has_the_same_identity_after_a_restart_and_after_the_store_is_gone() {
     let (idp, place) = (Idp::open().await, Place::new());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     let (alice, bob) =
         (usher.identity(&idp.token("alice")).await, usher.identity(&idp.token("bob")).await);
@@ -43,7 +43,7 @@ async fn p20_two_issuers_give_one_subject_two_identities_unless_both_say_that_th
         issuer
     };
     let apart = json!({"issuers": [issuer(&one, json!({})), issuer(&two, json!({}))]});
-    place.configure(one.provider.issuer(), apart);
+    place.configure(one.provider.issuer(), &apart);
     let usher = place.start().await;
     let first = usher.identity(&one.token("alice")).await;
     assert_ne!(first, usher.identity(&two.token("alice")).await);
@@ -51,7 +51,7 @@ async fn p20_two_issuers_give_one_subject_two_identities_unless_both_say_that_th
 
     let shared = json!({"namespace": "corp", "sharedNamespace": true});
     let together = json!({"issuers": [issuer(&one, shared.clone()), issuer(&two, shared)]});
-    place.configure(one.provider.issuer(), together);
+    place.configure(one.provider.issuer(), &together);
     let usher = place.start().await;
     let first = usher.identity(&one.token("alice")).await;
     assert_eq!(first, usher.identity(&two.token("alice")).await);
@@ -73,7 +73,7 @@ async fn p18_asking_for_a_service_that_no_grant_gives_is_refused() {
         {"name": "staff", "when": "'staff' in claims.groups", "service": "other"},
         {"name": "all", "service": "main"},
     ]);
-    place.configure(idp.provider.issuer(), json!({"twilio": twilio, "grants": grants}));
+    place.configure(idp.provider.issuer(), &json!({"twilio": twilio, "grants": grants}));
     let usher = place.start().await;
     let ask = async |user: &str, query: &str| {
         let path = format!("/conversations/token{query}");
@@ -82,7 +82,8 @@ async fn p18_asking_for_a_service_that_no_grant_gives_is_refused() {
             .body(http_body_util::Full::default());
         crate::client::send(usher.public(), request.unwrap()).await
     };
-    let sid = |reply: &crate::client::Reply| reply.json()["service_sid"].as_str().map(str::to_owned);
+    let sid =
+        |reply: &crate::client::Reply| reply.json()["service_sid"].as_str().map(str::to_owned);
     let (main, other) = (format!("IS{}", "2".repeat(32)), format!("IS{}", "3".repeat(32)));
     assert_eq!(sid(&ask("alice", "").await), Some(other));
     assert_eq!(sid(&ask("alice", "?service=main").await), Some(main.clone()));

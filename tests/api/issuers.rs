@@ -11,7 +11,7 @@ async fn p15_usher_starts_with_its_issuer_down_and_recovers_by_itself() {
     let (mut idp, place) = (Idp::open().await, Place::new());
     let token = idp.token("alice");
     idp.close().await;
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     assert_eq!(client::get(usher.health(), "/livez").await.status, 200);
     assert_eq!(client::get(usher.health(), "/startupz").await.status, 200);
@@ -32,7 +32,7 @@ async fn p15_usher_starts_with_its_issuer_down_and_recovers_by_itself() {
 #[tokio::test]
 async fn p2_with_the_provider_down_known_keys_go_on_and_unknown_ones_are_503() {
     let (mut idp, place) = (Idp::open().await, Place::new());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     let known = idp.token("alice");
     assert_eq!(usher.exchange(&known).await.status, 200);
@@ -51,7 +51,7 @@ async fn p2_with_the_provider_down_known_keys_go_on_and_unknown_ones_are_503() {
 #[tokio::test]
 async fn rotating_the_key_loses_no_request() {
     let (idp, place) = (Idp::open().await, Place::new());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     for round in 0..60 {
         if round % 20 == 10 {
@@ -59,8 +59,10 @@ async fn rotating_the_key_loses_no_request() {
         }
         if round % 20 == 11 {
             // Within the cooldown no second fetch is made; the key after it is a new one all the same.
-            eventually(async || (usher.exchange(&idp.token("bob")).await.status == 200).then_some(()))
-                .await;
+            eventually(async || {
+                (usher.exchange(&idp.token("bob")).await.status == 200).then_some(())
+            })
+            .await;
         }
         let reply = usher.exchange(&idp.token("alice")).await;
         assert_eq!(reply.status, 200, "round {round}: {:?}", reply.body);
@@ -71,7 +73,7 @@ async fn rotating_the_key_loses_no_request() {
 #[tokio::test]
 async fn p1_a_storm_of_unknown_kids_costs_one_fetch_a_cooldown_and_does_not_hide_a_new_key() {
     let (idp, place) = (Idp::open().await, Place::new());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     assert_eq!(usher.exchange(&idp.token("alice")).await.status, 200);
     let before = idp.provider.jwks_requests();
@@ -107,10 +109,8 @@ async fn p15_one_dead_issuer_does_not_block_another() {
     let (mut dead, alive, place) = (Idp::open().await, Idp::open().await, Place::new());
     let lost = dead.token("alice");
     dead.close().await;
-    let issuer = |idp: &Idp| {
-        json!({"url": idp.provider.issuer(), "audiences": ["chat"], "insecureHttp": true})
-    };
-    place.configure("unused", json!({"issuers": [issuer(&dead), issuer(&alive)]}));
+    let issuer = |idp: &Idp| json!({"url": idp.provider.issuer(), "audiences": ["chat"], "insecureHttp": true});
+    place.configure("unused", &json!({"issuers": [issuer(&dead), issuer(&alive)]}));
     let usher = place.start().await;
     assert_eq!(usher.exchange(&alive.token("alice")).await.status, 200);
     assert_eq!(usher.exchange(&lost).await.status, 503);

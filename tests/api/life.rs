@@ -3,21 +3,20 @@ use crate::{
     client,
     house::{Idp, Place, eventually},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 /// Checks a Conversations token's signature with a secret.
 fn is_signed_with(jwt: &str, secret: &str) -> bool {
     let (signed, signature) = jwt.rsplit_once('.').unwrap();
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
-    use base64::Engine as _;
-    let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     aws_lc_rs::hmac::verify(&key, signed.as_bytes(), &signature).is_ok()
 }
 
 #[tokio::test]
 async fn p8_after_a_swap_of_the_data_link_the_new_secret_signs_the_very_next_token() {
-    use std::os::unix::fs::symlink;
     let (idp, place) = (Idp::open().await, Place::new());
     let new_secret = "VUTSRQPONMLKJIHGFEDCBA9876543210";
     for (version, secret) in [("..1", crate::house::API_SECRET), ("..2", new_secret)] {
@@ -27,7 +26,7 @@ async fn p8_after_a_swap_of_the_data_link_the_new_secret_signs_the_very_next_tok
     fs::remove_file(place.path("secret")).unwrap();
     symlink("..1", place.path("..data")).unwrap();
     symlink("..data/secret", place.path("secret")).unwrap();
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     let token = idp.token("alice");
     let jwt = async || usher.exchange(&token).await.json()["token"].as_str().unwrap().to_owned();
@@ -50,7 +49,7 @@ async fn p8_after_a_swap_of_the_data_link_the_new_secret_signs_the_very_next_tok
 #[tokio::test]
 async fn p15_a_half_written_configuration_keeps_the_last_good_one_and_raises_a_metric() {
     let (idp, place) = (Idp::open().await, Place::new());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let whole = fs::read_to_string(place.path("usher.yaml")).unwrap();
     let usher = place.start().await;
     let metric = async |value: &str| {
@@ -62,7 +61,7 @@ async fn p15_a_half_written_configuration_keeps_the_last_good_one_and_raises_a_m
         })
         .await;
     };
-    for half in ["", "twilio:\n  accountSid: [", &whole[..whole.len() / 2]] {
+    for half in ["", "twilio:\n  accountSid: [", whole.split_at(whole.len() / 2).0] {
         fs::write(place.path("usher.yaml"), half).unwrap();
         metric("1").await;
         assert_eq!(usher.exchange(&idp.token("alice")).await.status, 200);
@@ -75,7 +74,7 @@ async fn p15_a_half_written_configuration_keeps_the_last_good_one_and_raises_a_m
 #[tokio::test]
 async fn the_metrics_name_what_the_contract_names() {
     let (idp, place) = (Idp::open().await, Place::new());
-    place.configure(idp.provider.issuer(), json!({}));
+    place.configure(idp.provider.issuer(), &json!({}));
     let usher = place.start().await;
     usher.exchange(&idp.token("alice")).await;
     usher.exchange("nonsense").await;
