@@ -1,5 +1,6 @@
 //! What the process has once, whatever the configuration says.
 use crate::{
+    domain::identity::KeyFingerprint,
     outbound::system::{SystemClock, SystemEntropy},
     ports::{clock::Clock, entropy::Entropy},
     telemetry::metrics::Metrics,
@@ -18,12 +19,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// The operating system's, and counters at zero.
-    pub fn system() -> Self {
+    /// The operating system's, and counters at zero that name the identity key.
+    pub fn system(identity_key: KeyFingerprint) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
         Self {
             clock: Arc::new(SystemClock::start()),
             entropy: Arc::new(SystemEntropy),
-            metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
+            metrics: Arc::new(Metrics::new(version, &identity_key.to_string())),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The key sources of all issuers, kept over a reload where nothing about them changed.
+use super::host::Host;
 use crate::{
     config::settings::{IssuerSettings, KeysAt, Settings},
     outbound::{
@@ -9,50 +10,51 @@ use crate::{
         },
     },
 };
-use super::host::Host;
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+
+/// What readiness and `/metrics` look at: the sources in force.
+pub(super) type Watched = Arc<ArcSwap<Vec<Arc<IssuerKeys>>>>;
 
 /// Owns the tasks that fetch keys; they end with it.
 #[derive(Debug)]
 pub(super) struct Issuers {
-    keys: Vec<Arc<IssuerKeys>>,
+    keys: Watched,
     refreshers: JoinSet<()>,
 }
 
 impl Issuers {
     /// None yet.
     pub(super) fn none() -> Self {
-        Self { keys: Vec::new(), refreshers: JoinSet::new() }
+        Self { keys: Arc::default(), refreshers: JoinSet::new() }
     }
 
-    /// One source an issuer, in the order of `settings`. What `self` holds goes on where its settings are equal,
-    /// and hands its keys over where only timing or a bearer token changed.
+    /// One source an issuer, in the order of `settings`. What is held goes on where its settings are equal, and
+    /// hands its keys over where only the timing or a bearer token changed.
     ///
     /// # Errors
     /// A `certificateAuthority`, or the host's own authorities, cannot be used; nothing has changed then.
     pub(super) fn follow(&mut self, settings: &Settings, host: &Host) -> Result<(), UnusableTrust> {
         let trust = Trust::of_host()?;
+        let held = self.keys.load_full();
         let (mut next, mut starting) = (Vec::new(), Vec::new());
         for issuer in &settings.issuers {
-            let config = config(issuer, settings);
-            if let Some(kept) = self.keys.iter().find(|keys| *keys.config() == config) {
+            let config = keys_config(issuer, settings);
+            if let Some(kept) = held.iter().find(|keys| *keys.config() == config) {
                 next.push(Arc::clone(kept));
                 continue;
             }
-            let (keys, refresher) = config.build(
-                &trust,
-                Arc::clone(&host.clock),
-                Arc::clone(&host.entropy),
-                Arc::clone(&host.metrics),
-            )?;
-            for old in &self.keys {
+            let (clock, entropy) = (Arc::clone(&host.clock), Arc::clone(&host.entropy));
+            let (keys, refresher) =
+                config.build(&trust, clock, entropy, Arc::clone(&host.metrics))?;
+            for old in &*held {
                 keys.inherit(old);
             }
             next.push(Arc::new(keys));
             starting.push(refresher);
         }
-        self.keys = next;
+        self.keys.store(Arc::new(next));
         // Those whose keys were dropped end by themselves, once the last request that reads them is done.
         while self.refreshers.try_join_next().is_some() {}
         for refresher in starting {
@@ -61,14 +63,14 @@ impl Issuers {
         Ok(())
     }
 
-    /// The sources, in the order of the settings.
-    pub(super) fn keys(&self) -> &[Arc<IssuerKeys>] {
-        &self.keys
+    /// The sources in force, in the order of the settings.
+    pub(super) fn keys(&self) -> Watched {
+        Arc::clone(&self.keys)
     }
 }
 
 /// What an issuer's key source is built from.
-pub(crate) fn config(issuer: &IssuerSettings, settings: &Settings) -> Config {
+pub fn keys_config(issuer: &IssuerSettings, settings: &Settings) -> Config {
     Config {
         issuer: issuer.url.clone(),
         keys_at: match &issuer.keys_at {

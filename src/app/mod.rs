@@ -1,2 +1,20 @@
-//! The composition root.
+//! The composition root: settings in, running usher out. The one room that knows every other.
+mod face;
+pub mod host;
+mod issuers;
+mod listeners;
+mod policy;
+mod ready;
+mod rehearsal;
+mod reload;
+mod running;
+mod start;
+mod store;
 pub mod tasks;
+
+pub use host::Host;
+pub use issuers::keys_config;
+pub use rehearsal::{Rehearsal, rehearse};
+pub use running::{Load, Options, Pages, Running, start};
+pub use start::StartError;
+pub use store::open as open_store;

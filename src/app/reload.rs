@@ -21,7 +21,13 @@ pub(super) struct Reread {
     pub(super) accepted: bool,
 }
 
-/// Calls `reread` whenever one of the files it read last looks different, and at each SIGHUP. Never returns:
+/// Reads everything anew, and works with it where it can be.
+pub(super) trait Reader: Send {
+    /// Does it, and tells what came of it.
+    fn reread(&mut self) -> impl Future<Output = Reread> + Send;
+}
+
+/// Has `reader` read whenever one of the files it read last looks different, and at each SIGHUP. Never returns:
 /// whoever runs it ends it.
 ///
 /// # Errors
@@ -29,7 +35,7 @@ pub(super) struct Reread {
 pub(super) async fn watch(
     mut files: Vec<PathBuf>,
     clock: Arc<dyn Clock>,
-    mut reread: impl AsyncFnMut() -> Reread,
+    mut reader: impl Reader,
 ) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut look = interval(LOOK);
@@ -46,7 +52,7 @@ pub(super) async fn watch(
         let remind = refused_at.is_some_and(|at| clock.uptime().saturating_sub(at) >= REMIND);
         last = now.clone();
         if asked || settled || remind {
-            let outcome = reread().await;
+            let outcome = reader.reread().await;
             // Files that were not watched before count as changed since: at worst they are read once more.
             applied = if outcome.files == files { now } else { Glance::default() };
             files = outcome.files;

@@ -8,10 +8,9 @@ pub(super) fn proxy(reader: &mut Reader<'_>) -> Option<ProxySettings> {
     let address = reader.variable_text(VARIABLE);
     let except = reader.variable_text("NO_PROXY");
     let settings = ProxySettings::new(address, except);
-    settings
-        .map_err(|_| {
-            let what = "this is not the address of a proxy (write http://host:port)";
-            reader.variable_wrong(VARIABLE, what);
-        })
-        .ok()
+    if settings.is_err() {
+        let what = "this is not the address of a proxy (write http://host:port)";
+        reader.variable_wrong(VARIABLE, what);
+    }
+    settings.ok()
 }

@@ -20,6 +20,8 @@ pub const REPEATED_PARAMETER: &str = "send each query parameter at most once";
 pub const BAD_QUERY: &str = "percent-encode the query as UTF-8";
 /// Request smuggling.
 pub const AMBIGUOUS: &str = "send Content-Length or Transfer-Encoding, not both";
+/// Routing confusion.
+pub const HOST: &str = "send exactly one Host header";
 /// The platform is not configured.
 pub const PLATFORM: &str = "the service has no push credential for this platform: ask for a key of its pushCredentials, or none";
 /// A navigation to the token.

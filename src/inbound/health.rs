@@ -28,6 +28,9 @@ pub trait Readiness: Debug + Send + Sync {
 
     /// What is not as it should be now, whether or not usher is ready; nothing secret.
     fn faults(&self) -> Vec<Fault>;
+
+    /// Writes into the metrics what is measured only when somebody looks.
+    fn measure(&self) {}
 }
 
 /// Something an operator should look at.
@@ -63,8 +66,8 @@ impl Health {
 
     async fn respond(&self, request: Request<Incoming>, call: Call) -> Result<Answer, Problem> {
         let (head, body) = request.into_parts();
-        if call.ambiguous {
-            return Err(Problem::new(Code::BadRequest, detail::AMBIGUOUS));
+        if let Some(fault) = call.fault {
+            return Err(Problem::new(Code::BadRequest, fault));
         }
         let probe = match head.uri.path() {
             "/livez" => Probe::Live,
@@ -99,6 +102,7 @@ impl Health {
     fn expose(&self, recycled: HeaderMap) -> Result<Answer, Problem> {
         const OPENMETRICS: HeaderValue =
             HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        self.readiness.measure();
         let text =
             self.metrics.text().map_err(|_| Problem::new(Code::InternalError, detail::INTERNAL))?;
         let mut answer = answer::text(StatusCode::OK, answer::PLAIN, text.into(), recycled);

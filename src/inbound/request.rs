@@ -1,7 +1,6 @@
 //! What is known of a request before anything in it is believed.
 use super::body::BodyLimit;
 use crate::ports::entropy::Entropy;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::SocketAddr;
 
@@ -19,8 +18,8 @@ pub enum Peer {
 pub struct Call {
     /// Who is at the other end.
     pub peer: Peer,
-    /// The head has both `Content-Length` and `Transfer-Encoding`: it must not get a 2xx (contract 2).
-    pub ambiguous: bool,
+    /// Why the head must not get a 2xx, whatever it asks for: a sentence of [`detail`](super::detail).
+    pub fault: Option<&'static str>,
     /// How much body is read, and for how long.
     pub body: BodyLimit,
 }
@@ -68,8 +67,11 @@ fn made(entropy: &dyn Entropy) -> HeaderValue {
     let mut random = [0; 12];
     entropy.fill(&mut random);
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-    let text: Vec<u8> = random.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect();
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static("none"))
+    let mut text = [0; 24];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(random) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
 }
 
 #[cfg(test)]

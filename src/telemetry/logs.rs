@@ -53,12 +53,16 @@ where
     Ok((writer.with_filter(filter), guard))
 }
 
-/// Installs the layer for the whole process.
+/// Installs the layer for the whole process, writing to `sink`, and `more` beside it.
 ///
 /// # Errors
 /// The host gives no thread, or a subscriber is installed already.
-pub fn install(config: &Config, more: Option<BoxedLayer>) -> io::Result<LinesGuard> {
-    let (layer, guard) = layer(config, Box::new(io::stdout()))?;
+pub fn install(
+    config: &Config,
+    sink: Box<dyn io::Write + Send>,
+    more: Option<BoxedLayer>,
+) -> io::Result<LinesGuard> {
+    let (layer, guard) = layer(config, sink)?;
     let subscriber = tracing_subscriber::registry().with(more).with(layer);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
     Ok(guard)

@@ -16,6 +16,7 @@ pub struct Metrics {
     token_request_seconds: Histogram,
     verify_cache: Lookups,
     identity_cache: Lookups,
+    claim_rules_audited: Family<IssuerLabels, Counter>,
     jwks_age: Family<IssuerLabels, Gauge<f64, AtomicU64>>,
     jwks_fetches: Family<FetchLabels, Counter>,
     store_operations: Family<OperationLabels, Counter>,
@@ -74,6 +75,7 @@ impl Metrics {
             token_request_seconds: Histogram::new(LATENCY_BUCKETS),
             verify_cache: Lookups::default(),
             identity_cache: Lookups::default(),
+            claim_rules_audited: Family::default(),
             jwks_age: Family::default(),
             jwks_fetches: Family::default(),
             store_operations: Family::default(),
@@ -108,6 +110,11 @@ impl Metrics {
                 lookups.misses.clone(),
             );
         }
+        r.register(
+            "claim_rules_audited",
+            "Claim rules that would have refused a user, were they enforced",
+            self.claim_rules_audited.clone(),
+        );
         r.register_with_unit(
             "jwks_age",
             "Age of the issuer's keys",
@@ -147,6 +154,12 @@ impl Metrics {
     /// Counts a look-up of a bound identity.
     pub fn identity_cache(&self, hit: bool) {
         self.identity_cache.count(hit);
+    }
+
+    /// Counts a claim rule of a configured issuer that is not enforced yet and would have refused.
+    pub fn claim_rule_audited(&self, issuer: &str) {
+        let labels = IssuerLabels { issuer: issuer.to_owned() };
+        self.claim_rules_audited.get_or_create(&labels).inc();
     }
 
     /// Says how old the keys of a configured issuer are.
@@ -211,6 +224,7 @@ mod tests {
         metrics.jwks_fetch("https://a", "ok");
         metrics.jwks_age("https://a", Duration::from_secs(7));
         metrics.store_operation("bind", "ok");
+        metrics.claim_rule_audited("https://a");
         metrics.token_signed("SKx", 5);
         metrics.token_signed("SKx", 3);
         let text = metrics.text().unwrap();
@@ -219,6 +233,7 @@ mod tests {
             "usher_token_request_duration_seconds_count 1",
             "usher_verify_cache_hits_total 0",
             "usher_identity_cache_misses_total 0",
+            "usher_claim_rules_audited_total{issuer=\"https://a\"} 1",
             "usher_jwks_age_seconds{issuer=\"https://a\"} 7.0",
             "usher_jwks_fetches_total{issuer=\"https://a\",outcome=\"ok\"} 1",
             "usher_store_operations_total{operation=\"bind\",outcome=\"ok\"} 1",

@@ -23,7 +23,7 @@ async function start() {
     upstream = recall(SESSION);
     let refused;
     const session = await finishSignIn().catch((error) => void (refused = error));
-    upstream = session ?? upstream;
+    if (session) keepSession(session);
     // Whoever cancels a change of user stays who they were.
     if (upstream) await showExchange();
     if (refused) throw refused;
@@ -49,7 +49,9 @@ async function attempt(button, step) {
 
 async function showExchange() {
   say("Exchanging the token…");
-  tokens = tokenSource({ authorization: () => `Bearer ${upstream.access_token}` });
+  tokens = tokenSource({ authorization: ({ forceRefresh }) => bearer(forceRefresh) });
+  $("other").hidden = true;
+  $("ask-again-result").textContent = "";
   showUpstream();
   await renew();
 }
@@ -61,20 +63,28 @@ async function renew() {
   const answer = await source.answer();
   if (source !== tokens) return;
   shown = { answer, at: Date.now() };
+  showUpstream();
   showAnswer(answer);
   remember(upstream.person, "this device", answer.identity);
   timer = setTimeout(() => renew().catch(showError), answer.refresh_in * 1000 + 500);
 }
 
+/** The provider's token for whoever is signed in; a fresh one where usher finds the old one used up. */
+async function bearer(forceRefresh) {
+  if (forceRefresh) keepSession({ ...upstream, access_token: await quietly(upstream.username) });
+  return `Bearer ${upstream.access_token}`;
+}
+
+/** A token for the mere name. Only this provider does that; a real application has a refresh token or a session. */
+async function quietly(username) {
+  const form = { grant_type: "password", username, client_id: config.client_id, scope: "openid profile" };
+  return (await askProvider(form)).access_token;
+}
+
 /** The same person on a phone: a sign-in and a token source of their own, nothing shared. */
 async function otherDevice() {
   say("Signing in on another device…");
-  const { access_token } = await askProvider({
-    grant_type: "password",
-    username: upstream.username,
-    client_id: config.client_id,
-    scope: "openid profile",
-  });
+  const access_token = await quietly(upstream.username);
   const phone = tokenSource({ authorization: () => `Bearer ${access_token}` });
   const { identity, token } = await phone.answer();
   const same = identity === shown.answer.identity;
@@ -178,13 +188,16 @@ async function finishSignIn() {
   if (who.nonce !== login.nonce || who.iss !== config.issuer || ![who.aud].flat().includes(config.client_id)) {
     throw problem("id_token_mismatch", "stop", "The ID token was not made for this sign-in.");
   }
-  const session = {
+  return {
     access_token: given.access_token,
     person: who.name ?? who.preferred_username ?? who.sub,
     username: who.preferred_username ?? who.sub,
   };
+}
+
+function keepSession(session) {
+  upstream = session;
   sessionStorage.setItem(SESSION, JSON.stringify(session));
-  return session;
 }
 
 /** What the token endpoint answers to a form (RFC 6749 5.1 and 5.2). */
@@ -226,8 +239,6 @@ function showUpstream() {
   $("issuer").textContent = claims.iss;
   showJson($("upstream-claims"), claims, ["iss", "sub"]);
   $("upstream-times").textContent = validity(claims);
-  $("other").hidden = true;
-  $("ask-again-result").textContent = "";
 }
 
 function showAnswer(answer) {

@@ -1,9 +1,13 @@
 //! The provider's routes.
 use super::{Provider, authorize, redeem};
+use crate::dev::page::{SHEET, SHEET_PATH};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE},
+    header::{
+        ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -27,17 +31,22 @@ pub(super) type Answer = Response<Full<Bytes>>;
 impl Provider {
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        if path == "/jwks" {
+            // Counted whatever comes of it: a storm is a storm on a broken provider too.
+            self.jwks_requests.fetch_add(1, Ordering::Relaxed);
+        }
+        let delay = Duration::from_millis(self.delay_millis.load(Ordering::Relaxed));
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         if self.broken.load(Ordering::Relaxed) {
             return text(StatusCode::INTERNAL_SERVER_ERROR, "broken");
         }
-        let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
             (&Method::GET, "/.well-known/openid-configuration") => json_answer(&self.discovery()),
-            (&Method::GET, "/jwks") => {
-                self.jwks_requests.fetch_add(1, Ordering::Relaxed);
-                let keys: Vec<_> = self.signers.load().iter().map(|signer| signer.jwk()).collect();
-                json_answer(&json!({"keys": keys}))
-            }
+            (&Method::GET, "/jwks") => json_answer(&self.jwks()),
+            (&Method::GET, SHEET_PATH) => sheet(),
             (&Method::GET, "/authorize") => match fields(request.uri().query().unwrap_or_default())
             {
                 Some(fields) => authorize::ask(&fields),
@@ -55,6 +64,14 @@ impl Provider {
         }
     }
 
+    fn jwks(&self) -> Value {
+        if let Some(instead) = self.published.load().as_ref() {
+            return Value::clone(instead);
+        }
+        let signers = self.signers.load();
+        json!({"keys": signers.iter().map(|signer| signer.jwk()).collect::<Vec<_>>()})
+    }
+
     fn discovery(&self) -> Value {
         let at = |path: &str| format!("{}{path}", self.issuer());
         json!({
@@ -66,7 +83,7 @@ impl Provider {
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", "password"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
+            "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
             "token_endpoint_auth_methods_supported": ["none"],
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile"],
@@ -74,6 +91,13 @@ impl Provider {
             "authorization_response_iss_parameter_supported": true,
         })
     }
+}
+
+fn sheet() -> Answer {
+    let mut answer = text(StatusCode::OK, SHEET);
+    let kind = HeaderValue::from_static("text/css; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
 }
 
 /// RFC 6749 section 5.2.
@@ -98,6 +122,8 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
 

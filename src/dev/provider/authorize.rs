@@ -5,6 +5,7 @@ use super::{
     codes::Grant,
     users::User,
 };
+use crate::dev::page::PICKER;
 use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION},
@@ -27,8 +28,9 @@ const CARRIED: [&str; 8] = [
 /// Where the picker's form takes its hidden fields.
 const PLACE: &str = "<!-- fields -->";
 
-/// The page's own style; no script. The form's answer redirects to the application.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+/// The page's own sheet; no script. The form's answer redirects to the application, which browsers count as a
+/// target of the form.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
     frame-ancestors 'none'; form-action 'self' http://127.0.0.1:* http://localhost:*";
 
 /// Shows the picker.
@@ -48,8 +50,7 @@ pub(super) fn ask(fields: &Fields) -> Answer {
             let _ = write!(hidden, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
         }
     }
-    let mut page =
-        text(StatusCode::OK, include_str!("../page/picker.html").replace(PLACE, &hidden));
+    let mut page = text(StatusCode::OK, PICKER.replace(PLACE, &hidden));
     let headers = page.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -115,6 +116,10 @@ fn wanted(fields: &Fields) -> Result<(), &'static str> {
     if !fields.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one == "openid")) {
         return Err("invalid_scope");
     }
+    // OpenID Connect Core 1.0 section 3.1.2.6: nobody is signed in here without being asked.
+    if fields.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|one| one == "none")) {
+        return Err("login_required");
+    }
     // RFC 7636 section 4.2: the challenge is 43 characters of base64url for S256.
     let challenge = fields.get("code_challenge").map_or(0, String::len);
     if !is("code_challenge_method", "S256") || challenge != 43 {
@@ -178,6 +183,13 @@ mod tests {
         let answer = ask(&fields(("code_challenge_method", "plain")));
         let location = answer.headers()[LOCATION].to_str().unwrap();
         assert!(location.starts_with("http://127.0.0.1:1234/?x=1&error=invalid_request&state="));
+    }
+
+    #[test]
+    fn a_request_that_wants_no_picker_goes_back_as_an_error() {
+        let answer = ask(&fields(("prompt", "none")));
+        let location = answer.headers()[LOCATION].to_str().unwrap();
+        assert!(location.starts_with("http://127.0.0.1:1234/?x=1&error=login_required&state="));
     }
 
     #[tokio::test]

@@ -7,7 +7,10 @@ use crate::inbound::{
     route::Routes,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::InvalidHeaderName};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, InvalidHeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+};
 
 /// The room's settings.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Page {
     pub path: Box<str>,
     /// Its `Content-Type`.
     pub content_type: &'static str,
+    /// Its `Content-Security-Policy`, where it is a document.
+    pub policy: Option<HeaderValue>,
     /// The page.
     pub body: Bytes,
 }
@@ -98,6 +103,14 @@ impl<S> Face<S> {
     pub(super) fn page(&self, at: usize, recycled: HeaderMap) -> Option<Answer> {
         let page = self.pages.get(at)?;
         let kind = HeaderValue::from_static(page.content_type);
-        Some(answer::text(StatusCode::OK, kind, page.body.clone(), recycled))
+        let mut answer = answer::text(StatusCode::OK, kind, page.body.clone(), recycled);
+        let headers = answer.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(policy) = &page.policy {
+            headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+            // Its address may hold an authorization code for a moment.
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+        Some(answer)
     }
 }

@@ -32,6 +32,7 @@ pub use face::{Face, Page, PublicConfig};
 use futures_util::FutureExt;
 use http::{HeaderMap, Request, StatusCode, request::Parts};
 use hyper::body::Incoming;
+use oauth::Refused;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 use tracing::{Instrument, Span};
 
@@ -73,8 +74,8 @@ impl<S: Steps> Public<S> {
     ) -> Result<Answer, Problem> {
         let (id, sharing) = seen;
         let (head, body) = request.into_parts();
-        if call.ambiguous {
-            return Err(Problem::new(Code::BadRequest, detail::AMBIGUOUS));
+        if let Some(fault) = call.fault {
+            return Err(Problem::new(Code::BadRequest, fault));
         }
         let Some(route) = face.routes.find(head.uri.path()) else {
             return Err(Problem::new(Code::NotFound, detail::NOT_FOUND));
@@ -111,7 +112,8 @@ impl<S: Steps> Public<S> {
     ) -> Result<Answer, Problem> {
         let book = self.open_book(face, &request.0, call);
         let mut trail = Trail::default();
-        let answer = token::answer(face, request, call, id, &mut trail).await;
+        let work = token::answer(face, request, call, id, &mut trail);
+        let answer = caught(work, id).await.unwrap_or_else(Err);
         self.close_book(book, &trail, id, answer.as_ref().err());
         answer
     }
@@ -125,7 +127,8 @@ impl<S: Steps> Public<S> {
     ) -> Answer {
         let book = self.open_book(face, &request.0, call);
         let mut trail = Trail::default();
-        let answer = oauth::answer(face, request, call, id, &mut trail).await;
+        let work = oauth::answer(face, request, call, id, &mut trail);
+        let answer = caught(work, id).await.unwrap_or_else(|problem| Err(Refused::of(problem)));
         self.close_book(book, &trail, id, answer.as_ref().err().map(|refused| &refused.problem));
         answer.unwrap_or_else(|refused| refused.answer())
     }
@@ -142,6 +145,17 @@ impl<S: Steps> Public<S> {
         let took = self.surroundings.clock.uptime().saturating_sub(book.began);
         self.surroundings.metrics.token_request(outcome, code, took);
     }
+}
+
+/// What `work` returns, or `internal_error` where it panics: one request's fault must not be another's.
+///
+/// What the panic said is not told to anybody; the process's hook has written where it was.
+async fn caught<T>(work: impl Future<Output = T>, id: &RequestId) -> Result<T, Problem> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
+        let problem = Problem::new(Code::InternalError, detail::INTERNAL);
+        problem.log(id, None);
+        problem
+    })
 }
 
 /// What is noted of a request before its head is taken apart.
@@ -164,16 +178,10 @@ impl<S: Steps> Handler for Public<S> {
             Span::none()
         };
         let work = self.respond(&face, request, call, (&id, &sharing)).instrument(span);
-        let mut answer = match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(problem)) => problem.answer(&id, HeaderMap::new()),
-            Err(_) => {
-                // What the panic said is in the log already, by way of the hook.
-                let problem = Problem::new(Code::InternalError, detail::INTERNAL);
-                problem.log(&id, None);
-                problem.answer(&id, HeaderMap::new())
-            }
-        };
+        let mut answer = caught(work, &id)
+            .await
+            .unwrap_or_else(Err)
+            .unwrap_or_else(|problem| problem.answer(&id, HeaderMap::new()));
         sharing.write(answer.headers_mut());
         id.mark(answer.headers_mut(), face.dev);
         answer

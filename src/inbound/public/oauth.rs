@@ -45,7 +45,7 @@ impl Refused {
     }
 
     /// RFC 8693 section 2.2.2: whatever is wrong with the subject token is the request's fault.
-    fn of(problem: Problem) -> Self {
+    pub(super) fn of(problem: Problem) -> Self {
         let status = problem.code().status();
         let later = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         Self { error: if later { "temporarily_unavailable" } else { "invalid_request" }, problem }

@@ -10,9 +10,13 @@ use super::{
 };
 use crate::inbound::{
     answer::Answer,
+    detail,
     request::{Call, Peer},
 };
-use http::{HeaderValue, Request, header::CONNECTION};
+use http::{
+    HeaderValue, Request,
+    header::{CONNECTION, HOST},
+};
 use hyper::{
     body::{Body as _, Incoming},
     server::conn::{http1, http2},
@@ -111,7 +115,14 @@ impl<H: Handler> Link<H> {
         };
         let turn = self.gate.begin(length);
         let shared = Arc::clone(&self.shared);
-        let call = Call { peer: self.peer, ambiguous: turn.ambiguous, body: shared.limits.body };
+        let fault = if turn.ambiguous {
+            Some(detail::AMBIGUOUS)
+        } else if has_one_host(&request) {
+            None
+        } else {
+            Some(detail::HOST)
+        };
+        let call = Call { peer: self.peer, fault, body: shared.limits.body };
         async move {
             let mut answer = shared.handler.handle(request, call).await;
             let last = turn.ambiguous || length == UNFRAMED || shared.drain.is_on();
@@ -122,6 +133,13 @@ impl<H: Handler> Link<H> {
             Ok(answer)
         }
     }
+}
+
+/// RFC 9112 section 3.2: two hosts, or none, would let a proxy and usher see different requests.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    request.version() != http::Version::HTTP_11
+        || (hosts.next().is_some() && hosts.next().is_none())
 }
 
 async fn serve_http1<S, H>(wire: Wire<S>, link: Link<H>, watchdog: Watchdog)

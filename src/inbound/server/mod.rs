@@ -97,6 +97,7 @@ impl Server {
             }
         }
         let deadline = Instant::now() + grace;
+        shared.drain.begin();
         // Whoever is through the handshake with the kernel believes to be connected to us.
         for _ in 0..BACKLOG {
             let accepted = timeout(Duration::ZERO, self.listener.accept()).await;
@@ -104,7 +105,6 @@ impl Server {
             self.take(accepted, &mut connections, &shared).await;
         }
         drop(self.listener);
-        shared.drain.begin();
         while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {}
         let cut_off = connections.len();
         connections.shutdown().await;
@@ -151,7 +151,7 @@ async fn rest_after(error: &io::Error) {
     if !theirs {
         // Out of file descriptors, most likely: the socket stays readable, and trying at once would spin.
         tracing::warn!(%error, "cannot accept connections for the moment");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 

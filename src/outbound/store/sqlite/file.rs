@@ -140,6 +140,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, UnfitStore> {
     // What was acknowledged is on the disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // KiB, where negative. What was read once is remembered in front of the store.
+    connection.pragma_update(None, "cache_size", -512)?;
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
     // A file that was tampered with must not run code of its own.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

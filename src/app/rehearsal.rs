@@ -1,0 +1,80 @@
+//! The steps of a request, with nothing behind them that could change: for `usher explain`.
+use super::{face::Lasting, host::Host, issuers::Issuers, start::StartError};
+use crate::{
+    config::settings::{Settings, StorePlace},
+    domain::{
+        identity::{ChatIdentity, KeyFingerprint},
+        subject::Subject,
+        time::Timestamp,
+    },
+    inbound::public::Exchange,
+    outbound::store::sqlite::SqliteStore,
+    ports::{
+        Reply,
+        store::{BindError, Binding, BindingStore, PinError, StoreError},
+    },
+};
+use std::sync::Arc;
+
+/// The steps, and what keeps them going.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// The steps. They find what the store holds, and keep nothing in it.
+    pub exchange: Exchange,
+    /// What the store holds.
+    pub store: Arc<dyn BindingStore>,
+    _issuers: Issuers,
+}
+
+/// Builds the steps of `settings`. A store that does not exist yet is not made.
+///
+/// # Errors
+/// Each variant of [`StartError`].
+pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, StartError> {
+    let held: Option<Arc<dyn BindingStore>> = match &settings.store.place {
+        StorePlace::Memory => None,
+        StorePlace::Sqlite(path) if !path.exists() => None,
+        StorePlace::Sqlite(path) => {
+            let path = path.clone();
+            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await;
+            let opened = opened.map_err(std::io::Error::other)?;
+            Some(Arc::new(opened.map_err(|unfit| StartError::Store(Box::new(unfit)))?))
+        }
+    };
+    let store: Arc<dyn BindingStore> = Arc::new(Untouched(held));
+    let mut issuers = Issuers::none();
+    issuers.follow(settings, host)?;
+    let lasting = Lasting::new(Arc::clone(&store), Vec::new(), false);
+    let exchange = lasting.exchange(settings, &issuers.keys(), host, 0)?;
+    Ok(Rehearsal { exchange, store, _issuers: issuers })
+}
+
+/// Reads a store, where there is one, and says of what would be bound that it is.
+#[derive(Debug)]
+struct Untouched(Option<Arc<dyn BindingStore>>);
+
+impl BindingStore for Untouched {
+    fn find<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Result<Option<Binding>, StoreError>> {
+        match &self.0 {
+            Some(store) => store.find(subject),
+            None => Box::pin(async { Ok(None) }),
+        }
+    }
+
+    fn bind<'a>(
+        &'a self,
+        _subject: &'a Subject,
+        identity: ChatIdentity,
+        _at: Timestamp,
+    ) -> Reply<'a, Result<Binding, BindError>> {
+        Box::pin(async move { Ok(Binding::Active(identity)) })
+    }
+
+    fn pin(&self, _fingerprint: KeyFingerprint) -> Reply<'_, Result<(), PinError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn ping(&self) -> Reply<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}

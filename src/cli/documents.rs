@@ -1,0 +1,71 @@
+//! `schema`, `openapi`, `completions`, `man`: documents that the binary carries.
+use super::{
+    args::{Args, CompletionsOptions},
+    exit::Exit,
+    terminal::{complain, say},
+};
+use clap::CommandFactory as _;
+
+/// Prints the JSON Schema of the configuration.
+pub(super) fn schema() -> Exit {
+    say(&format!("{:#}", crate::config::schema()));
+    Exit::Done
+}
+
+/// Prints the `OpenAPI` document.
+pub(super) fn openapi() -> Exit {
+    say(crate::inbound::OPENAPI.trim_end());
+    Exit::Done
+}
+
+/// Prints a shell's completion script.
+pub(super) fn completions(options: &CompletionsOptions) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(options.shell, &mut Args::command(), "usher", &mut script);
+    say(String::from_utf8_lossy(&script).trim_end());
+    Exit::Done
+}
+
+/// Prints the manual page, one for all commands.
+pub(super) fn man() -> Exit {
+    let mut page = Vec::new();
+    match manual(&mut page) {
+        Ok(()) => {
+            say(String::from_utf8_lossy(&page).trim_end());
+            Exit::Done
+        }
+        Err(error) => {
+            complain(&format!("usher: the manual page could not be written: {error}"));
+            Exit::Unavailable
+        }
+    }
+}
+
+fn manual(page: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut usher = Args::command();
+    usher.build();
+    let whole = clap_mangen::Man::new(usher.clone());
+    whole.render_title(page)?;
+    whole.render_name_section(page)?;
+    whole.render_synopsis_section(page)?;
+    whole.render_description_section(page)?;
+    whole.render_options_section(page)?;
+    for command in usher.get_subcommands().filter(|command| command.get_name() != "help") {
+        let part = clap_mangen::Man::new(command.clone());
+        page.extend_from_slice(
+            format!(".SH USHER {}\n", command.get_name().to_uppercase()).as_bytes(),
+        );
+        let mut text = Vec::new();
+        part.render_description_section(&mut text)?;
+        part.render_options_section(&mut text)?;
+        part.render_extra_section(&mut text)?;
+        page.extend_from_slice(String::from_utf8_lossy(&text).replace(".SH ", ".SS ").as_bytes());
+    }
+    page.extend_from_slice(EXIT_STATUS.as_bytes());
+    Ok(())
+}
+
+/// The codes of [`Exit`].
+const EXIT_STATUS: &str = ".SH \"EXIT STATUS\"\n\
+    0 done; 2 wrong configuration or input; 3 refused (explain); 64 usage; \
+    69 something usher needs is unavailable or unfit.\n";

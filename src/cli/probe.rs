@@ -1,0 +1,33 @@
+//! `usher probe`: the health check of a container without a shell.
+use super::{args::ProbeOptions, exit::Exit, load, run::block_on, terminal::complain};
+use crate::{
+    config::settings::ListenAddress,
+    outbound::probe::{Target, ask},
+};
+use std::path::PathBuf;
+
+/// Asks the configured health listener.
+pub(super) fn run(file: Option<PathBuf>, options: &ProbeOptions) -> Exit {
+    let listener = match load::settings(file, &[], &[]) {
+        Ok(settings) => settings.listen.health,
+        Err(exit) => return exit,
+    };
+    let target = match listener.address {
+        ListenAddress::Tcp(address) => Target::Tcp(address),
+        ListenAddress::Unix(path) => Target::Unix(path),
+    };
+    let certificate = listener.tls.map(|tls| tls.certificate);
+    block_on(async {
+        match ask(&target, &options.path, certificate.as_deref()).await {
+            Ok(status) if status.as_u16() == 200 => Exit::Done,
+            Ok(status) => {
+                complain(&format!("usher: {} answered {status}", options.path));
+                Exit::Unavailable
+            }
+            Err(error) => {
+                complain(&format!("usher: {}: {}", options.path, load::chain(&error)));
+                Exit::Unavailable
+            }
+        }
+    })
+}

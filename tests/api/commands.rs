@@ -1,0 +1,153 @@
+//! The binary, as its users run it: exit codes and sentences (contract 1).
+use crate::house::{Idp, Place};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// Runs a command with nothing of this process's environment.
+fn usher(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_usher"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that reads nothing may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn config(place: &Place) -> String {
+    place.path("usher.yaml").display().to_string()
+}
+
+#[test]
+fn a_wrong_command_line_is_64_and_help_is_0() {
+    assert_eq!(usher(&["nonsense"], "").status.code(), Some(64));
+    assert_eq!(usher(&["serve", "--nonsense"], "").status.code(), Some(64));
+    for command in ["serve", "dev", "probe", "check", "explain", "schema", "openapi", "completions", "man"] {
+        let help = usher(&[command, "--help"], "");
+        assert_eq!(help.status.code(), Some(0), "{command}");
+        assert!(text(&help.stdout).contains("Example:\n  usher"), "{command}");
+    }
+    let version = text(&usher(&["--version"], "").stdout);
+    assert!(version.starts_with("usher 0.1.0 (commit "), "{version}");
+}
+
+#[test]
+fn a_wrong_configuration_is_2_and_a_missing_key_file_is_69() {
+    let place = Place::new();
+    place.configure("https://login.example.com", json!({"nonsense": 1}));
+    let wrong = usher(&["check", "--config", &config(&place)], "");
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+    place.configure("https://login.example.com", json!({}));
+    assert_eq!(usher(&["check", "--config", &config(&place)], "").status.code(), Some(0));
+    fs::remove_file(place.path("identity-key")).unwrap();
+    for command in ["check", "serve"] {
+        let unfit = usher(&[command, "--config", &config(&place)], "");
+        assert_eq!(unfit.status.code(), Some(69), "{command}");
+        let said = text(&unfit.stderr);
+        assert!(said.contains("identity.key") && !said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn another_identity_key_than_the_stores_is_69() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let place = Place::new();
+    runtime.block_on(async {
+        let idp = Idp::open().await;
+        place.configure(idp.provider.issuer(), json!({}));
+        let usher = place.start().await;
+        usher.identity(&idp.token("alice")).await;
+        usher.stop().await;
+    });
+    fs::write(place.path("identity-key"), "another key of thirty-two bytes!").unwrap();
+    let refused = usher(&["serve", "--config", &config(&place)], "");
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(text(&refused.stderr).contains("identity.key is not the one"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_port_in_use_is_69_and_names_the_address() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let place = Place::new();
+    let listen = json!({"public": address, "health": "127.0.0.1:0"});
+    place.configure("https://login.example.com", json!({"listen": listen}));
+    let refused = usher(&["serve", "--config", &config(&place)], "");
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(text(&refused.stderr).contains(&format!("{address} is in use")), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn explain_says_how_an_identity_comes_about_and_what_stops_a_token() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let place = Place::new();
+    let idp = runtime.block_on(Idp::open());
+    place.configure(idp.provider.issuer(), json!({}));
+    let token = idp.token("alice");
+    let explained = usher(&["explain", "--config", &config(&place)], &format!("{token}\n"));
+    let said = text(&explained.stdout);
+    assert_eq!(explained.status.code(), Some(0), "{said}{}", text(&explained.stderr));
+    assert!(said.contains("derived (opaque)") && said.contains("u-"), "{said}");
+    assert!(!said.contains(&token) && !said.contains("eyJ"), "{said}");
+    assert!(!place.path("usher.db").exists(), "explain stores nothing");
+
+    let stopped = usher(&["explain", "--config", &config(&place)], &token.replace('.', "..")) ;
+    assert_eq!(stopped.status.code(), Some(3));
+    assert!(text(&stopped.stdout).contains("refused  form"), "{}", text(&stopped.stdout));
+}
+
+#[test]
+fn every_document_can_be_printed_and_read() {
+    let schema: Value = serde_json::from_slice(&usher(&["schema"], "").stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let openapi: Value = serde_json::from_slice(&usher(&["openapi"], "").stdout).unwrap();
+    assert_eq!(openapi["openapi"], "3.1.0");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = usher(&["completions", shell], "");
+        assert!(script.status.success() && text(&script.stdout).contains("usher"), "{shell}");
+    }
+    let man = text(&usher(&["man"], "").stdout);
+    assert!(man.contains(".SH \"EXIT STATUS\"") && man.contains(".SH USHER SERVE"), "{man}");
+}
+
+#[test]
+fn a_closed_pipe_ends_a_command_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_usher"))
+        .arg("openapi")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert!(!text(&ended.stderr).contains("panicked"), "{}", text(&ended.stderr));
+}
+
+#[test]
+fn dev_refuses_to_run_in_a_pod_or_for_strangers() {
+    let dev = |arguments: &[&str], pod: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+        command.arg("dev").args(arguments).env_clear().current_dir(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        if pod {
+            command.env("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+        }
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(dev(&[], true), Some(64));
+    assert_eq!(dev(&["--listen", "0.0.0.0:0"], false), Some(64));
+    assert_eq!(dev(&["--live", "--allow-remote"], false), Some(64));
+    assert_eq!(dev(&["--live", "--listen", "127.0.0.1:0"], false), Some(2), "no TWILIO_* variables");
+}

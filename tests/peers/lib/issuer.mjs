@@ -1,0 +1,48 @@
+// A small OpenID issuer inside the test process, for the tests that are about something else than a provider.
+import { createServer } from 'node:http';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { signRs256 } from './jwt.mjs';
+
+function freshKey(kid) {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid } };
+}
+
+class Issuer {
+  constructor(server) {
+    this.server = server;
+    this.url = `http://127.0.0.1:${server.address().port}`;
+    this.keys = [freshKey('first')];
+    server.on('request', (request, response) => this.#answer(request, response));
+  }
+
+  #answer(request, response) {
+    const documents = {
+      '/.well-known/openid-configuration': () => ({ issuer: this.url, jwks_uri: `${this.url}/jwks`, response_types_supported: ['code'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: ['RS256'] }),
+      '/jwks': () => ({ keys: this.keys.map((key) => key.jwk) }),
+    };
+    const document = documents[request.url];
+    if (!document) return response.writeHead(404).end();
+    return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(document()));
+  }
+
+  /** An access token (RFC 9068) for `subject`, good for an hour, unlike every other one. */
+  token(subject, more = {}) {
+    const now = Math.floor(Date.now() / 1000), key = this.keys[0];
+    const claims = { iss: this.url, sub: subject, aud: 'chat', client_id: 'test', iat: now, exp: now + 3600, jti: randomUUID(), ...more };
+    return signRs256({ alg: 'RS256', typ: 'at+jwt', kid: key.kid }, claims, key.privateKey);
+  }
+
+  async close() { this.server.closeAllConnections(); this.server.close(); await once(this.server, 'close'); }
+}
+
+/** Starts the issuer on a free loopback port. */
+export async function startIssuer() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return new Issuer(server);
+}
+
+/** How usher's configuration names an issuer of a test; `more` goes over it. */
+export function issuerSection(url, more = {}) { return { url, audiences: ['chat'], insecureHttp: true, ...more }; }
