@@ -1,16 +1,17 @@
 //! `usher probe`: the health check of a container without a shell.
 use super::{args::ProbeOptions, exit::Exit, load, run::block_on, terminal::complain};
 use crate::{
-    config::settings::ListenAddress,
+    config::{self, settings::ListenAddress},
     outbound::probe::{Target, ask},
 };
 use std::path::PathBuf;
 
 /// Asks the configured health listener.
 pub(super) fn run(file: Option<PathBuf>, options: &ProbeOptions) -> Exit {
-    let listener = match load::settings(file, &[], &[]) {
-        Ok(settings) => settings.listen.health,
-        Err(exit) => return exit,
+    // The rest of the configuration may be half-written by now; the sidecar runs on with its last good one.
+    let listener = match config::listeners(&load::sources(file, &[], &[])) {
+        Ok(listeners) => listeners.health,
+        Err(mistakes) => return load::refused(&mistakes),
     };
     let target = match listener.address {
         ListenAddress::Tcp(address) => Target::Tcp(address),
