@@ -27,21 +27,20 @@ pub(super) trait Reader: Send {
     fn reread(&mut self) -> impl Future<Output = Reread> + Send;
 }
 
-/// Has `reader` read whenever one of the files it read last looks different, and at each SIGHUP. Never returns:
-/// whoever runs it ends it.
+/// Has `reader` read whenever one of the files it read last looks different, and at each SIGHUP. `seen` is how
+/// `files` looked when they were read. Never returns: whoever runs it ends it.
 ///
 /// # Errors
 /// The host gives no signal handler.
 pub(super) async fn watch(
-    mut files: Vec<PathBuf>,
+    (mut files, seen): (Vec<PathBuf>, Glance),
     clock: Arc<dyn Clock>,
     mut reader: impl Reader,
 ) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut applied, mut refused_at) = (glance(&files).await, None);
-    let mut last = applied.clone();
+    let (mut last, mut applied, mut refused_at) = (seen.clone(), seen, None);
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => true,

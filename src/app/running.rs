@@ -17,6 +17,7 @@ use crate::{
         public::{Exchange, Page, Public, Surroundings},
         server::{Address, Handler, Server},
     },
+    outbound::files::Glance,
     ports::store::BindingStore,
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -66,6 +67,8 @@ pub async fn start(
     host: Host,
     options: Options,
 ) -> Result<Running, StartError> {
+    // Before anything takes its time: a change from here on is noticed.
+    let seen = Glance::at(&settings.files);
     check_clock(&*host.clock)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -104,7 +107,7 @@ pub async fn start(
         load: options.load,
         revision: 0,
     };
-    upkeep.spawn("reload", follower.run(upkeep.stop_signal()));
+    upkeep.spawn("reload", follower.run(seen, upkeep.stop_signal()));
     upkeep.spawn("store watch", watch(pinged, upkeep.stop_signal()));
     tracing::info!(public = %public, health = %health, "usher serves");
     Ok(Running { public, health, latches, listeners, upkeep, grace })
@@ -201,7 +204,7 @@ impl Reader for Follower {
 }
 
 impl Follower {
-    async fn run(self, stop: Stop) {
+    async fn run(self, seen: Glance, stop: Stop) {
         let (files, clock) = (self.settings.files.clone(), Arc::clone(&self.host.clock));
         if self.load.is_none() {
             // Owns the tasks that fetch keys all the same.
@@ -209,7 +212,7 @@ impl Follower {
         }
         tokio::select! {
             () = stop.requested() => {}
-            ended = reload::watch(files, clock, self) => {
+            ended = reload::watch((files, seen), clock, self) => {
                 if let Err(error) = ended {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(error, "changes of the configuration cannot be noticed");

@@ -165,15 +165,17 @@ fn tcp(address: &Address) -> SocketAddr {
     }
 }
 
-/// Asks until there is an answer, at most 10 s; each time after giving others their turn.
+/// Asks again and again until there is an answer, at most 30 s.
 pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    // Leaves the processor to what is waited for.
+    let mut turn = tokio::time::interval(Duration::from_millis(20));
     let asked = async {
         loop {
+            turn.tick().await;
             if let Some(answer) = ask().await {
                 return answer;
             }
-            tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), asked).await.expect("not within 10 s")
+    tokio::time::timeout(Duration::from_secs(30), asked).await.expect("not within 30 s")
 }
