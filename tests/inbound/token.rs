@@ -336,7 +336,11 @@ async fn pages_of_the_demo_are_served_beside_the_rest() {
     let page = Page {
         path: "/".into(),
         content_type: "text/html; charset=utf-8",
+<<<<<<< HEAD
         policy: None,
+=======
+        policy: Some("default-src 'none'".parse().unwrap()),
+>>>>>>> server
         body: "<!doctype html>".into(),
     };
     let config = PublicConfig { pages: vec![page], dev: true, ..PublicConfig::default() };
@@ -344,6 +348,7 @@ async fn pages_of_the_demo_are_served_beside_the_rest() {
     let reply = stage.rig.ask(&request("GET /", "")).await;
     assert_eq!((reply.status, &*reply.body), (200, "<!doctype html>"));
     assert_eq!((reply.header("usher-mode"), reply.header("cache-control")), ("dev", "no-store"));
+    assert_eq!(reply.header("content-security-policy"), "default-src 'none'");
 }
 
 #[tokio::test]

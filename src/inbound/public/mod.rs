@@ -33,7 +33,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Request, StatusCode, request::Parts};
 use hyper::body::Incoming;
 use oauth::Refused;
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
 use tracing::{Instrument, Span};
 
 /// The public listener's handler.
@@ -112,8 +112,10 @@ impl<S: Steps> Public<S> {
     ) -> Result<Answer, Problem> {
         let book = self.open_book(face, &request.0, call);
         let mut trail = Trail::default();
-        let work = token::answer(face, request, call, id, &mut trail);
-        let answer = caught(work, id).await.unwrap_or_else(Err);
+        let answer = {
+            let work = pin!(token::answer(face, request, call, id, &mut trail));
+            caught(work, id).await.unwrap_or_else(Err)
+        };
         self.close_book(book, &trail, id, answer.as_ref().err());
         answer
     }
@@ -127,8 +129,10 @@ impl<S: Steps> Public<S> {
     ) -> Answer {
         let book = self.open_book(face, &request.0, call);
         let mut trail = Trail::default();
-        let work = oauth::answer(face, request, call, id, &mut trail);
-        let answer = caught(work, id).await.unwrap_or_else(|problem| Err(Refused::of(problem)));
+        let answer = {
+            let work = pin!(oauth::answer(face, request, call, id, &mut trail));
+            caught(work, id).await.unwrap_or_else(|problem| Err(Refused::of(problem)))
+        };
         self.close_book(book, &trail, id, answer.as_ref().err().map(|refused| &refused.problem));
         answer.unwrap_or_else(|refused| refused.answer())
     }
@@ -149,6 +153,7 @@ impl<S: Steps> Public<S> {
 
 /// What `work` returns, or `internal_error` where it panics: one request's fault must not be another's.
 ///
+/// `work` is pinned by the caller, so that a few kilobytes of future are not moved with every request.
 /// What the panic said is not told to anybody; the process's hook has written where it was.
 async fn caught<T>(work: impl Future<Output = T>, id: &RequestId) -> Result<T, Problem> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
@@ -177,11 +182,11 @@ impl<S: Steps> Handler for Public<S> {
         } else {
             Span::none()
         };
-        let work = self.respond(&face, request, call, (&id, &sharing)).instrument(span);
-        let mut answer = caught(work, &id)
-            .await
-            .unwrap_or_else(Err)
-            .unwrap_or_else(|problem| problem.answer(&id, HeaderMap::new()));
+        let answer = {
+            let work = pin!(self.respond(&face, request, call, (&id, &sharing)));
+            caught(work.instrument(span), &id).await.unwrap_or_else(Err)
+        };
+        let mut answer = answer.unwrap_or_else(|problem| problem.answer(&id, HeaderMap::new()));
         sharing.write(answer.headers_mut());
         id.mark(answer.headers_mut(), face.dev);
         answer
