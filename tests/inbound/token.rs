@@ -336,11 +336,7 @@ async fn pages_of_the_demo_are_served_beside_the_rest() {
     let page = Page {
         path: "/".into(),
         content_type: "text/html; charset=utf-8",
-<<<<<<< HEAD
-        policy: None,
-=======
         policy: Some("default-src 'none'".parse().unwrap()),
->>>>>>> server
         body: "<!doctype html>".into(),
     };
     let config = PublicConfig { pages: vec![page], dev: true, ..PublicConfig::default() };
