@@ -19,6 +19,7 @@ use crate::{
     },
     outbound::files::Glance,
     ports::store::BindingStore,
+    telemetry::logs::chain,
 };
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -280,16 +281,4 @@ impl Follower {
         settings.identity_key = old.identity_key.clone();
         settings.store = old.store.clone();
     }
-}
-
-/// An error and its causes in one sentence.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -10,6 +10,7 @@ use crate::{
     app::{Host, keys_config, open_store},
     config::settings::Settings,
     outbound::{http::trust::Trust, oidc::source::Source as _},
+    telemetry::logs::chain,
 };
 use std::{path::PathBuf, time::Duration};
 
@@ -45,8 +46,8 @@ async fn online(settings: &Settings) -> Exit {
     }
     let host = Host::system(settings.identity_key.fingerprint());
     let store = match open_store(settings, &host).await {
-        Ok(store) => store.ping().await.map(|()| "opens".to_owned()).map_err(|e| load::chain(&e)),
-        Err(error) => Err(load::chain(&error)),
+        Ok(store) => store.ping().await.map(|()| "opens".to_owned()).map_err(|e| chain(&e)),
+        Err(error) => Err(chain(&error)),
     };
     tell("store", store);
     if failed { Exit::Unavailable } else { Exit::Done }
@@ -56,10 +57,10 @@ async fn keys(
     settings: &Settings,
     issuer: &crate::config::settings::IssuerSettings,
 ) -> Result<String, String> {
-    let trust = Trust::of_host().map_err(|error| load::chain(&error))?;
-    let remote = keys_config(issuer, settings).remote(&trust).map_err(|e| load::chain(&e))?;
+    let trust = Trust::of_host().map_err(|error| chain(&error))?;
+    let remote = keys_config(issuer, settings).remote(&trust).map_err(|e| chain(&e))?;
     let deadline =
         tokio::time::Instant::now() + issuer.keys.fetch_timeout.max(Duration::from_secs(1));
-    let fetched = remote.fetch(deadline).await.map_err(|error| load::chain(&error))?;
+    let fetched = remote.fetch(deadline).await.map_err(|error| chain(&error))?;
     Ok(format!("{} usable keys", fetched.keys.len()))
 }

@@ -15,6 +15,7 @@ use crate::{
     },
     inbound::refusal::Refusal,
     ports::store::Binding,
+    telemetry::logs::chain,
 };
 use std::{
     io::{self, Read as _},
@@ -61,7 +62,7 @@ async fn explain(settings: &Settings, token: &str) -> Exit {
     let steps = match rehearse(settings, &host).await {
         Ok(steps) => steps,
         Err(error) => {
-            complain(&format!("usher: {}", load::chain(&error)));
+            complain(&format!("usher: {}", chain(&error)));
             return Exit::Unavailable;
         }
     };

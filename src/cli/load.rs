@@ -34,15 +34,3 @@ pub(super) fn refused(mistakes: &Mistakes) -> Exit {
         Fault::Unfit => Exit::Unavailable,
     }
 }
-
-/// An error and its causes in one sentence.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

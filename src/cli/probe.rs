@@ -3,6 +3,7 @@ use super::{args::ProbeOptions, exit::Exit, load, run::block_on, terminal::compl
 use crate::{
     config::{self, settings::ListenAddress},
     outbound::probe::{Target, ask},
+    telemetry::logs::chain,
 };
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub(super) fn run(file: Option<PathBuf>, options: &ProbeOptions) -> Exit {
                 Exit::Unavailable
             }
             Err(error) => {
-                complain(&format!("usher: {}: {}", options.path, load::chain(&error)));
+                complain(&format!("usher: {}: {}", options.path, chain(&error)));
                 Exit::Unavailable
             }
         }

@@ -1,12 +1,12 @@
 //! The runtime of a command, its log, and the signals that end it.
-use super::{exit::Exit, load::chain, terminal::complain};
+use super::{exit::Exit, terminal::complain};
 use crate::{
     app::{Running, StartError},
     config::settings::Settings,
     outbound::{http::trust::Trust, otlp::Sender, system::wall_millis},
     telemetry::{
         lines::LinesGuard,
-        logs::{self, BoxedLayer},
+        logs::{self, BoxedLayer, chain},
         traces::{self, TracesGuard},
     },
 };

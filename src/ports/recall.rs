@@ -1,19 +1,8 @@
 //! Short memories: bounded maps that may forget anything at any time.
-use aws_lc_rs::digest::{Context, SHA256};
 use std::{collections::HashMap, fmt::Debug, sync::Mutex};
 
 /// A digest that names what is remembered. Nothing of what was digested can be read back from it.
 pub type Digest = [u8; 32];
-
-/// SHA-256 over the parts, each behind its length, so that bytes which move from one part to the next change it.
-pub fn digest(parts: &[&[u8]]) -> Digest {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
-}
 
 /// Remembers values under digests. Bounded, and free to forget: whoever asks must be able to do without, and
 /// must check for itself, against a clock, whether what it gets may still be used.
@@ -55,28 +44,6 @@ impl<T: Clone + Debug + Send> Recall<T> for SmallRecall<T> {
     fn forget(&self, key: &Digest) {
         if let Ok(mut values) = self.0.lock() {
             values.remove(key);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn digest_of(parts: &[Vec<u8>]) -> Digest {
-        digest(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
-    }
-
-    proptest! {
-        #[test]
-        fn p7_moving_bytes_between_parts_changes_the_digest(
-            parts in prop::collection::vec(prop::collection::vec(0..3_u8, 0..4), 1..5),
-            other in prop::collection::vec(prop::collection::vec(0..3_u8, 0..4), 1..5),
-        ) {
-            prop_assert_eq!(parts == other, digest_of(&parts) == digest_of(&other));
-            let joined = vec![parts.concat()];
-            prop_assert_eq!(parts == joined, digest_of(&parts) == digest_of(&joined));
         }
     }
 }

@@ -4,7 +4,6 @@ mod settings;
 use super::{
     args::DevOptions,
     exit::Exit,
-    load::chain,
     run::{block_on, observe, until_signal},
     terminal::{complain, say},
 };
@@ -17,6 +16,7 @@ use crate::{
     },
     inbound::server::Address,
     outbound::system::{SystemClock, SystemEntropy},
+    telemetry::logs::chain,
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 use tokio::task::JoinSet;

@@ -1,19 +1,14 @@
 //! The provider's routes.
-use super::{Provider, authorize, redeem};
-use crate::dev::page::{SHEET, SHEET_PATH};
-use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::{
-        ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY,
-        X_CONTENT_TYPE_OPTIONS,
-    },
+use super::{
+    Provider, authorize, redeem,
+    reply::{Answer, Fields, json_answer, oauth_error, text},
 };
-use http_body_util::{BodyExt as _, Full, Limited};
+use crate::dev::page::{SHEET, SHEET_PATH};
+use http::{HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -23,10 +18,6 @@ use tokio::time::timeout;
 const FORM: usize = 16 * 1024;
 /// How long a form may take.
 const FORM_DEADLINE: Duration = Duration::from_secs(5);
-
-/// The members of a form or a query; a repeated one makes it wrong.
-pub(super) type Fields = HashMap<String, String>;
-pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Provider {
     /// Answers one request.
@@ -97,33 +88,6 @@ fn sheet() -> Answer {
     let mut answer = text(StatusCode::OK, SHEET);
     let kind = HeaderValue::from_static("text/css; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer
-}
-
-/// RFC 6749 section 5.2.
-pub(super) fn oauth_error(code: &str) -> Answer {
-    let mut answer = json_answer(&json!({"error": code}));
-    *answer.status_mut() = StatusCode::BAD_REQUEST;
-    answer
-}
-
-/// JSON that any page may read: there is no cookie here, so nothing is lent.
-pub(super) fn json_answer(value: &Value) -> Answer {
-    let mut answer = text(StatusCode::OK, value.to_string());
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    answer
-}
-
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
 

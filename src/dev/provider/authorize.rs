@@ -1,8 +1,8 @@
 //! The authorization endpoint (OpenID Connect Core 1.0 section 3.1.2): asks who you would like to be.
 use super::{
     CLIENT_ID, Provider,
-    answer::{Answer, Fields, text},
     codes::Grant,
+    reply::{Answer, Fields, text},
     users::User,
 };
 use crate::dev::page::PICKER;

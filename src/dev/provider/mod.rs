@@ -10,6 +10,7 @@ mod kept;
 mod listen;
 mod mint;
 mod redeem;
+mod reply;
 mod signer;
 mod users;
 

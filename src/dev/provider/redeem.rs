@@ -1,7 +1,7 @@
 //! The token endpoint (OpenID Connect Core 1.0 section 3.1.3).
 use super::{
     CLIENT_ID, Provider,
-    answer::{Answer, Fields, json_answer, oauth_error, text},
+    reply::{Answer, Fields, json_answer, oauth_error, text},
     users::User,
 };
 use http::StatusCode;

@@ -11,10 +11,11 @@ use crate::{
     ports::{
         Reply,
         clock::Clock,
-        recall::{Digest, digest},
+        recall::Digest,
         store::{BindError, Binding, BindingStore, PinError, StoreError},
     },
     telemetry::metrics::Metrics,
+    token::digest,
 };
 use futures_util::FutureExt;
 use moka::{future::Cache, policy::EvictionPolicy};
@@ -244,7 +245,7 @@ fn outcome_of_bind(bound: &Result<Binding, BindError>) -> Outcome {
 }
 
 fn key_of(subject: &Subject) -> Digest {
-    digest(&[subject.namespace().as_str().as_bytes(), subject.id().as_str().as_bytes()])
+    digest::of(&[subject.namespace().as_str().as_bytes(), subject.id().as_str().as_bytes()])
 }
 
 /// The same failure for each of those who waited for one flight.

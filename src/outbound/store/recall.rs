@@ -41,10 +41,10 @@ impl<T> fmt::Debug for MokaRecall<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::recall::{SmallRecall, digest};
+    use crate::{ports::recall::SmallRecall, token::digest};
 
     fn key(n: u32) -> Digest {
-        digest(&[&n.to_be_bytes()])
+        digest::of(&[&n.to_be_bytes()])
     }
 
     fn remembers_the_last_value_until_told_to_forget(recall: &impl Recall<u32>) {

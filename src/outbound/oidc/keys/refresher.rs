@@ -5,9 +5,10 @@ use super::{
 };
 use crate::{
     outbound::oidc::source::{Fetched, NotFetched, Source},
+    telemetry::logs::chain,
     token::key::SkippedKey,
 };
-use std::{error::Error, fmt::Write, sync::Arc};
+use std::sync::Arc;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -124,18 +125,6 @@ impl Drop for Refresher {
     fn drop(&mut self) {
         self.state.stop();
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a String does not fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The first few keys that are not used, by their places: their names are the issuer's words.
