@@ -13,3 +13,4 @@ mod house;
 mod identity;
 mod issuers;
 mod life;
+mod secrecy;
