@@ -1,5 +1,6 @@
 //! The composition root: settings in, running usher out. The one room that knows every other.
 mod face;
+mod follow;
 pub mod host;
 mod issuers;
 mod listeners;

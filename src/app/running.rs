@@ -1,11 +1,11 @@
 //! Starts usher, runs it, and stops it.
 use super::{
     face::Lasting,
+    follow::Follower,
     host::Host,
     issuers::Issuers,
-    listeners::{self, Certificates},
+    listeners,
     ready::Latches,
-    reload::{self, Reader, Reread},
     start::{StartError, check_clock},
     store,
     tasks::{Stop, Tasks},
@@ -14,14 +14,20 @@ use crate::{
     config::{Mistakes, settings::Settings},
     inbound::{
         health::{Health, Readiness},
-        public::{Exchange, Page, Public, Surroundings},
+        public::{Page, Public, Surroundings},
         server::{Address, Handler, Server},
     },
     outbound::files::Glance,
     ports::store::BindingStore,
-    telemetry::logs::chain,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 /// Reads the configuration anew.
 pub type Load = Arc<dyn Fn() -> Result<Settings, Mistakes> + Send + Sync>;
@@ -56,7 +62,7 @@ pub struct Running {
     latches: Arc<Latches>,
     listeners: Tasks,
     upkeep: Tasks,
-    grace: Duration,
+    grace: Arc<AtomicU64>,
 }
 
 /// Opens the store and the listeners and serves. Issuers are asked for their keys meanwhile; none needs to answer.
@@ -89,10 +95,10 @@ pub async fn start(
     let (metrics, entropy) = (Arc::clone(&host.metrics), Arc::clone(&host.entropy));
     let readiness: Arc<dyn Readiness> = Arc::clone(&latches) as Arc<dyn Readiness>;
     let probes = Arc::new(Health::new(readiness, metrics, entropy, options.dev));
-    let grace = settings.shutdown_grace;
+    let grace = Arc::new(AtomicU64::new(seconds(settings.shutdown_grace)));
     let (mut listeners, mut upkeep) = (Tasks::new(), Tasks::new());
     let stop = listeners.stop_signal();
-    listeners.spawn("public listener", served(open.public, Arc::clone(&handler), stop, grace));
+    listeners.spawn("public listener", served(open.public, Arc::clone(&handler), stop, PATIENCE));
     // Answers to the end, so that everybody sees that usher drains.
     let stop = upkeep.stop_signal();
     upkeep.spawn("health listener", served(open.health, probes, stop, Duration::ZERO));
@@ -105,6 +111,7 @@ pub async fn start(
         handler,
         certificates: open.certificates,
         latches: Arc::clone(&latches),
+        grace: Arc::clone(&grace),
         load: options.load,
         revision: 0,
     };
@@ -112,6 +119,16 @@ pub async fn start(
     upkeep.spawn("store watch", watch(pinged, upkeep.stop_signal()));
     tracing::info!(public = %public, health = %health, "usher serves");
     Ok(Running { public, health, latches, listeners, upkeep, grace })
+}
+
+/// How long a listener waits for its requests: longer than any grace, which is applied in [`Running::stop`], where
+/// a reload may have changed it.
+const PATIENCE: Duration = Duration::from_hours(24);
+
+/// Whole seconds, rounded up.
+pub(super) fn seconds(grace: Duration) -> u64 {
+    // A grace of less than a second is one, not none.
+    grace.as_secs() + u64::from(grace.subsec_nanos() > 0)
 }
 
 async fn served<H: Handler>(server: Server, handler: Arc<H>, stop: Stop, grace: Duration) {
@@ -170,115 +187,11 @@ impl Running {
     pub async fn stop(self) {
         self.latches.drain();
         tracing::info!("usher drains");
-        // A little more than the listener's own grace, so that it can say what it cut off.
-        let patience = self.grace.saturating_add(Duration::from_secs(2));
-        for name in self.listeners.stop(patience).await {
-            tracing::error!(task = name, "a task did not end well");
+        let grace = Duration::from_secs(self.grace.load(Ordering::Relaxed));
+        for name in self.listeners.stop(grace).await {
+            tracing::warn!(task = name, "requests were cut off after the grace");
         }
         self.upkeep.stop(Duration::from_secs(1)).await;
         tracing::info!("usher stopped");
-    }
-}
-
-/// Follows a changed configuration, and owns what changes with it.
-struct Follower {
-    settings: Settings,
-    host: Host,
-    issuers: Issuers,
-    lasting: Lasting,
-    handler: Arc<Public<Exchange>>,
-    certificates: Certificates,
-    latches: Arc<Latches>,
-    load: Option<Load>,
-    revision: u64,
-}
-
-impl Reader for Follower {
-    async fn reread(&mut self) -> Reread {
-        let Some(load) = self.load.clone() else {
-            return Reread { files: Vec::new(), accepted: true };
-        };
-        // Reading files takes as long as their file system likes.
-        let read = tokio::task::spawn_blocking(move || load()).await;
-        self.follow(read.map_err(|error| error.to_string()))
-    }
-}
-
-impl Follower {
-    async fn run(self, seen: Glance, stop: Stop) {
-        let (files, clock) = (self.settings.files.clone(), Arc::clone(&self.host.clock));
-        if self.load.is_none() {
-            // Owns the tasks that fetch keys all the same.
-            return stop.requested().await;
-        }
-        tokio::select! {
-            () = stop.requested() => {}
-            ended = reload::watch((files, seen), clock, self) => {
-                if let Err(error) = ended {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "changes of the configuration cannot be noticed");
-                }
-            }
-        }
-    }
-
-    fn follow(&mut self, read: Result<Result<Settings, Mistakes>, String>) -> Reread {
-        let mut files = self.settings.files.clone();
-        let outcome = match read {
-            Ok(Ok(settings)) => {
-                files.clone_from(&settings.files);
-                self.adopt(settings)
-            }
-            Ok(Err(mistakes)) => {
-                files = mistakes.files().to_vec();
-                Err(mistakes.to_string())
-            }
-            Err(panicked) => Err(panicked),
-        };
-        let accepted = outcome.is_ok();
-        match &outcome {
-            Ok(()) => tracing::info!(revision = self.revision, "configuration read anew"),
-            Err(why) => tracing::error!(why, "changed configuration refused; the old one serves"),
-        }
-        self.host.metrics.config_reload_failed(!accepted);
-        self.latches.configuration(outcome.err());
-        Reread { files, accepted }
-    }
-
-    /// Works with `settings` from now on, but for what only a start can change.
-    fn adopt(&mut self, mut settings: Settings) -> Result<(), String> {
-        self.keep_what_a_start_sets(&mut settings);
-        let said = |error: &dyn std::error::Error| chain(error);
-        self.certificates.replace(&settings).map_err(|error| said(&error))?;
-        self.issuers.follow(&settings, &self.host).map_err(|error| said(&error))?;
-        let revision = self.revision + 1;
-        let keys = self.issuers.keys();
-        let face = self
-            .lasting
-            .face(&settings, &keys, &self.host, revision)
-            .map_err(|error| said(&error))?;
-        self.handler.replace(face);
-        self.revision = revision;
-        self.settings = settings;
-        Ok(())
-    }
-
-    fn keep_what_a_start_sets(&self, settings: &mut Settings) {
-        let old = &self.settings;
-        if settings.identity_key.fingerprint() != old.identity_key.fingerprint() {
-            // Contract 2: never reloaded. Half the replicas would give everybody a second identity.
-            tracing::warn!(
-                "identity.key changed: the old one stays in use until usher is started again"
-            );
-        }
-        let same_places = settings.listen.public.address == old.listen.public.address
-            && settings.listen.health.address == old.listen.health.address;
-        if !same_places || settings.store != old.store {
-            tracing::warn!(
-                "listen or store changed: that takes effect when usher is started again"
-            );
-        }
-        settings.identity_key = old.identity_key.clone();
-        settings.store = old.store.clone();
     }
 }

@@ -60,7 +60,7 @@ impl Bounds {
         let what = if ttl < Duration::from_mins(4) {
             "this is shorter than 240 s, and the client SDK is told of expiry only 3 minutes before it (write at least 4m)"
         } else if ttl > HOUR * 24 {
-            "this is longer than 24 h (write at most 1h)"
+            "this is longer than 24 h, which no Conversations token may live (write at most 24h)"
         } else if ttl > HOUR && !self.long_lived {
             "this is longer than 1 h (write at most 1h, or token.allowLongLived: true)"
         } else {

@@ -184,15 +184,13 @@ impl Verifier {
 
 /// Finds the key that signed the token; asks the issuer once where it has a `kid` that is not known.
 async fn find_signer(jws: &Jws<'_>, keys: &dyn Keys) -> Result<Arc<VerifyingKey>, Unverified> {
-    let mut set = match keys.held() {
-        Ok(held) => held,
-        Err(_) => keys.first().await?,
+    let set = match (keys.held(), jws.kid()) {
+        (Ok(held), Some(kid)) if held.has(kid) => held,
+        (Ok(held), None) => held,
+        // Without any keys too: an issuer that came up after a failed start is found by whoever asks first.
+        (Ok(_) | Err(_), Some(kid)) => keys.refetched(kid).await?,
+        (Err(_), None) => keys.first().await?,
     };
-    if let Some(kid) = jws.kid()
-        && !set.has(kid)
-    {
-        set = keys.refetched(kid).await?;
-    }
     signer(jws, &set).cloned().map_err(|unsigned| match unsigned {
         Unsigned::Algorithm => Unverified::UnsupportedAlgorithm,
         Unsigned::UnknownKey => Unverified::UnknownKey,

@@ -84,7 +84,7 @@ pub fn malformed(what: Malformed) -> &'static str {
 /// `unsupported_algorithm`.
 pub const ALGORITHM: &str = "the token's algorithm is not in issuers[].algorithms, or does not fit its key: HS256 and none never do";
 /// `unknown_key`.
-pub const UNKNOWN_KEY: &str = "the issuer does not publish the key that signed this token";
+pub const UNKNOWN_KEY: &str = "the issuer publishes no usable key of this name: is the token from another environment, or the key of another use?";
 /// `bad_signature`.
 pub const BAD_SIGNATURE: &str =
     "the token was changed, or signed with another key than its issuer publishes";

@@ -30,6 +30,30 @@ async fn p15_usher_starts_with_its_issuer_down_and_recovers_by_itself() {
 }
 
 #[tokio::test]
+async fn p15_an_issuer_that_answered_with_errors_at_the_start_is_found_by_whoever_asks_first() {
+    let (idp, place) = (Idp::open().await, Place::new());
+    idp.provider.set_broken(true);
+    let issuer = json!({
+        "url": idp.provider.issuer(), "audiences": ["chat"], "insecureHttp": true,
+        "keys": {"cooldown": "5m"},
+    });
+    place.configure(idp.provider.issuer(), &json!({"issuers": [issuer]}));
+    let usher = place.start().await;
+    let fetches = format!(
+        "usher_jwks_fetches_total{{issuer=\"{}\",outcome=\"failed\"}} 1",
+        idp.provider.issuer()
+    );
+    eventually(async || {
+        let text = client::get(usher.health(), "/metrics").await;
+        String::from_utf8(text.body.to_vec()).unwrap().contains(&fetches).then_some(())
+    })
+    .await;
+    idp.provider.set_broken(false);
+    assert_eq!(usher.exchange(&idp.token("alice")).await.status, 200);
+    usher.stop().await;
+}
+
+#[tokio::test]
 async fn p2_with_the_provider_down_known_keys_go_on_and_unknown_ones_are_503() {
     let (mut idp, place) = (Idp::open().await, Place::new());
     place.configure(idp.provider.issuer(), &json!({}));

@@ -92,3 +92,27 @@ async fn the_metrics_name_what_the_contract_names() {
     assert!(text.contains(&format!("usher_jwks_age_seconds{{issuer=\"{issuer}\"}}")));
     usher.stop().await;
 }
+
+#[tokio::test]
+async fn a_reload_changes_the_grace_too() {
+    use tokio::io::AsyncWriteExt as _;
+    let (idp, place) = (Idp::open().await, Place::new());
+    place.configure(idp.provider.issuer(), &json!({"shutdown": {"grace": "5m"}}));
+    let usher = place.start().await;
+    place.configure(
+        idp.provider.issuer(),
+        &json!({"shutdown": {"grace": "1s"}, "public": {"prefix": "/chat"}}),
+    );
+    eventually(async || {
+        (client::get(usher.public(), "/chat/client.js").await.status == 200).then_some(())
+    })
+    .await;
+    // A request that never ends.
+    let mut stream = tokio::net::TcpStream::connect(usher.public()).await.unwrap();
+    stream
+        .write_all(b"POST /chat/token HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n")
+        .await
+        .unwrap();
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(9), usher.stop()).await;
+    assert!(stopped.is_ok(), "the first configuration's grace is in force");
+}

@@ -7,14 +7,27 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 const ACK: &[u8] = &[0, 0, 0, 4, 1, 0, 0, 0, 0];
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 
 /// `GET path` on a stream, whole.
 fn get(stream: u8, path: &str) -> Vec<u8> {
-    // :method GET, :scheme http, :authority a, :path (literal).
-    let mut block = vec![0x82, 0x86, 0x41, 1, b'a', 0x44, u8::try_from(path.len()).unwrap()];
+    // :method GET, from the static table (RFC 7541 appendix A).
+    ask(stream, &[0x82], path)
+}
+
+/// `HEAD path` on a stream, whole.
+fn head(stream: u8, path: &str) -> Vec<u8> {
+    // :method, literal.
+    ask(stream, &[0x42, 4, b'H', b'E', b'A', b'D'], path)
+}
+
+fn ask(stream: u8, method: &[u8], path: &str) -> Vec<u8> {
+    // :scheme http, :authority a, :path (literal).
+    let mut block = method.to_vec();
+    block.extend([0x86, 0x41, 1, b'a', 0x44, u8::try_from(path.len()).unwrap()]);
     block.extend(path.as_bytes());
     let mut frame = vec![0, 0, u8::try_from(block.len()).unwrap(), HEADERS, 5, 0, 0, 0, stream];
     frame.extend(block);
@@ -51,6 +64,22 @@ async fn a_request_is_answered_and_the_connection_idles_away() {
     assert_eq!((kind, stream, block[0]), (HEADERS, 1, 0x88));
     next(&mut client, &[GOAWAY]).await;
     client.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let rig = Rig::start(Arc::new(Echo::default()), generous()).await;
+    let mut client = greeted(&rig).await;
+    client.send([head(1, "/large"), get(3, "/large")].concat()).await;
+    let mut streams_with_data = Vec::new();
+    // The second answer's body comes after all of the first answer.
+    while streams_with_data.last() != Some(&3) {
+        let (kind, stream, _) = next(&mut client, &[HEADERS, DATA]).await;
+        if kind == DATA {
+            streams_with_data.push(stream);
+        }
+    }
+    assert!(!streams_with_data.contains(&1), "{streams_with_data:?}");
 }
 
 #[tokio::test]

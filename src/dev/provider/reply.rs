@@ -40,5 +40,6 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert("usher-mode", HeaderValue::from_static("dev"));
     answer
 }

@@ -153,7 +153,8 @@ impl<'a> Form<'a> {
                 "resource" => Some(&mut form.resource),
                 "scope" => Some(&mut form.scope),
                 "actor_token" | "actor_token_type" => {
-                    form.actor = true;
+                    // RFC 6749 section 3.2: without a value it counts as left out.
+                    form.actor |= !value.is_empty();
                     None
                 }
                 _ => None,

@@ -14,9 +14,10 @@ use crate::inbound::{
     request::{Call, Peer},
 };
 use http::{
-    HeaderValue, Request,
-    header::{CONNECTION, HOST},
+    HeaderValue, Method, Request,
+    header::{CONNECTION, CONTENT_LENGTH, HOST},
 };
+use http_body_util::Full;
 use hyper::{
     body::{Body as _, Incoming},
     server::conn::{http1, http2},
@@ -113,6 +114,7 @@ impl<H: Handler> Link<H> {
             body if body.is_end_stream() => 0,
             body => body.size_hint().exact().unwrap_or(UNFRAMED),
         };
+        let bodiless = version == Version::Http2 && request.method() == Method::HEAD;
         let turn = self.gate.begin(length);
         let shared = Arc::clone(&self.shared);
         let fault = if turn.ambiguous {
@@ -125,6 +127,9 @@ impl<H: Handler> Link<H> {
         let call = Call { peer: self.peer, fault, body: shared.limits.body };
         async move {
             let mut answer = shared.handler.handle(request, call).await;
+            if bodiless {
+                withhold_body(&mut answer);
+            }
             let last = turn.ambiguous || length == UNFRAMED || shared.drain.is_on();
             if last && version == Version::Http1 {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -133,6 +138,15 @@ impl<H: Handler> Link<H> {
             Ok(answer)
         }
     }
+}
+
+/// RFC 9110 section 9.3.2: an answer to HEAD says how long its body would be, and has none. hyper sees to that in
+/// HTTP/1.1 only.
+fn withhold_body(answer: &mut Answer) {
+    if let Some(length) = answer.body().size_hint().exact() {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *answer.body_mut() = Full::default();
 }
 
 /// RFC 9112 section 3.2: two hosts, or none, would let a proxy and usher see different requests.
