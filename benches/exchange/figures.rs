@@ -71,6 +71,10 @@ pub(crate) enum Who {
 }
 
 impl Who {
+    /// In the order of their turns.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Usher, Self::Bare, Self::Express, Self::EnvoyCached, Self::Envoy];
+
     /// What the tables call it.
     pub(crate) fn name(self) -> &'static str {
         match self {

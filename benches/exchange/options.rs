@@ -1,5 +1,8 @@
 //! The command line.
-use crate::Fault;
+use crate::{
+    Fault,
+    figures::{Case, Who},
+};
 use std::{path::PathBuf, time::Duration};
 
 /// What to measure, and with what.
@@ -22,6 +25,10 @@ pub(crate) struct Options {
     pub(crate) starts: usize,
     /// `store.url` of the memory run is `memory:` and not a file.
     pub(crate) memory_store: bool,
+    /// Which servers have turns.
+    pub(crate) servers: Vec<Who>,
+    /// Which cases are played.
+    pub(crate) cases: Vec<Case>,
     /// The whole run ends after this, whatever it is doing.
     pub(crate) at_most: Duration,
     /// The smoke run, whose figures are worth nothing.
@@ -42,11 +49,20 @@ impl Options {
                 "--write" => options.write = Some(value()?.into()),
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--identities" => options.identities = value()?.parse()?,
+                "--turn" => options.turn = Duration::from_millis(value()?.parse()?),
+                "--fresh" => options.fresh = value()?.parse()?,
+                "--only" => options.servers = servers(value()?)?,
+                "--case" => options.cases = cases(value()?)?,
                 "--memory-store" => options.memory_store = true,
                 unknown => return Err(format!("unknown argument {unknown}").into()),
             }
         }
         Ok(options)
+    }
+
+    /// Whether usher is weighed with many identities.
+    pub(crate) fn has_crowd(&self) -> bool {
+        self.usher.is_some() && self.identities > 0
     }
 
     fn thorough() -> Self {
@@ -60,6 +76,8 @@ impl Options {
             identities: 100_000,
             starts: 11,
             memory_store: false,
+            servers: Who::ALL.to_vec(),
+            cases: vec![Case::Warm, Case::Cold],
             at_most: Duration::from_mins(12),
             quick: false,
         }
@@ -73,5 +91,26 @@ impl Options {
         self.starts = 3;
         self.at_most = Duration::from_mins(2);
         self.quick = true;
+    }
+}
+
+/// Names separated by commas, as `--only` takes them.
+fn servers(names: &str) -> Result<Vec<Who>, Fault> {
+    let named = |name: &str| match name {
+        "usher" => Ok(Who::Usher),
+        "bare" => Ok(Who::Bare),
+        "express" => Ok(Who::Express),
+        "envoy-cached" => Ok(Who::EnvoyCached),
+        "envoy" => Ok(Who::Envoy),
+        other => Err(format!("no server is called {other}").into()),
+    };
+    names.split(',').map(named).collect()
+}
+
+fn cases(name: &str) -> Result<Vec<Case>, Fault> {
+    match name {
+        "warm" => Ok(vec![Case::Warm]),
+        "cold" => Ok(vec![Case::Cold]),
+        other => Err(format!("no case is called {other}").into()),
     }
 }

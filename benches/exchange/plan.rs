@@ -66,7 +66,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Fault> {
     field.meet().await?;
     field.play(began, &mut results).await?;
     drop(field);
-    if options.usher.is_some() {
+    if options.has_crowd() {
         step(began, "showing usher many different subjects");
         results.crowd = Some(singles::crowd(&workshop, &purse.crowd).await?);
     }
@@ -77,7 +77,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Fault> {
 async fn mint(options: &Options, issuer: &Issuer) -> Result<Purse, Fault> {
     let signer = Arc::clone(&issuer.signer);
     let fresh = options.rounds * CONNECTIONS.len() * options.fresh;
-    let crowd = if options.usher.is_some() { options.identities } else { 0 };
+    let crowd = if options.has_crowd() { options.identities } else { 0 };
     let minted = tokio::task::spawn_blocking(move || -> Result<Purse, Fault> {
         Ok(Purse {
             known: Arc::new(signer.mint(Kind::Rs256, 0..USERS, USERS)?),
@@ -105,15 +105,20 @@ async fn sample_answer(workshop: &Workshop<'_>, token: &str) -> Result<Vec<u8>, 
 }
 
 fn launches(workshop: &Workshop<'_>, answer: &[u8]) -> Result<Vec<(Who, Launch)>, Fault> {
-    let mut launches = Vec::new();
-    if workshop.options.usher.is_some() {
-        launches.push((Who::Usher, workshop.usher("usher", "sqlite:")?));
-    }
-    launches.push((Who::Bare, workshop.bare(answer)?));
-    launches.push((Who::Express, workshop.express()?));
-    launches.push((Who::EnvoyCached, workshop.envoy(Who::EnvoyCached)?));
-    launches.push((Who::Envoy, workshop.envoy(Who::Envoy)?));
-    Ok(launches)
+    let options = workshop.options;
+    let present = |who: &Who| {
+        options.servers.contains(who) && (*who != Who::Usher || options.usher.is_some())
+    };
+    let launch = |who| {
+        let launch = match who {
+            Who::Usher => workshop.usher("usher", "sqlite:"),
+            Who::Bare => workshop.bare(answer),
+            Who::Express => workshop.express(),
+            Who::EnvoyCached | Who::Envoy => workshop.envoy(who),
+        };
+        Ok((who, launch?))
+    };
+    Who::ALL.into_iter().filter(present).map(launch).collect()
 }
 
 async fn start(

@@ -76,11 +76,15 @@ impl Field<'_> {
             let check = self.issuer.signer.check_cost(sample)?;
             results.check.push(check.as_secs_f64() * 1e6);
             for connections in CONNECTIONS {
-                self.warm(connections, results).await?;
+                if self.options.cases.contains(&Case::Warm) {
+                    self.warm(connections, results).await?;
+                }
             }
             for (index, connections) in CONNECTIONS.into_iter().enumerate() {
                 let start = (round * CONNECTIONS.len() + index) * self.options.fresh;
-                self.cold(connections, start, results).await?;
+                if self.options.cases.contains(&Case::Cold) {
+                    self.cold(connections, start, results).await?;
+                }
             }
         }
         for player in &self.players {

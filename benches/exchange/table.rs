@@ -9,8 +9,6 @@ use crate::{
 };
 use std::fmt::{Error, Write};
 
-const EVERYONE: [Who; 5] = [Who::Usher, Who::Bare, Who::Express, Who::EnvoyCached, Who::Envoy];
-
 /// All tables, and where they come from.
 pub(crate) fn render(options: &Options, results: &Results) -> Result<String, Fault> {
     let mut page = String::new();
@@ -31,7 +29,9 @@ fn provenance(page: &mut String, options: &Options) -> Result<(), Error> {
     let node = crate::peers::which("node").map(|it| machine::version(&it, "--version"));
     let envoy = machine::version(&options.peers.join("envoy/envoy/_bin/envoy"), "--version");
     writeln!(page, "{}; {usher}; node {};", machine::description(), node.unwrap_or_default())?;
-    writeln!(page, "{}.", envoy.replace("  ", " "))?;
+    // Its own path comes first, and is nobody's business.
+    let envoy = envoy.rsplit_once("version: ").map_or("unknown", |(_, version)| version);
+    writeln!(page, "Envoy {envoy}.")?;
     writeln!(page, "{} rounds, warm turns of {:?}.", options.rounds, options.turn)?;
     if options.quick {
         writeln!(page, "\n**A smoke run: its figures are worth nothing.**")?;
@@ -66,7 +66,7 @@ const COLUMNS: &str = "| server | connections | requests/s | p50 µs | p99 µs |
 
 fn turns(page: &mut String, title: &str, case: Case, results: &Results) -> Result<(), Error> {
     writeln!(page, "### {title}\n\n{COLUMNS}")?;
-    for who in EVERYONE {
+    for who in Who::ALL {
         for connections in CONNECTIONS {
             if let Some(sample) = results.middle(case, who, connections) {
                 row(page, who.name(), connections, &sample)?;
