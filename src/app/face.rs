@@ -19,10 +19,11 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// How many verified tokens are remembered, about 1 KiB each.
-const VERIFIED: u64 = 16_384;
+/// How many verified tokens are remembered, some 2 KiB each: clients come back with the same one within minutes or
+/// not at all, and whoever is forgotten costs one more signature check.
+const VERIFIED: u64 = 4_096;
 /// How many Conversations tokens are remembered, about 1.5 KiB each.
-const MINTED: u64 = 16_384;
+const MINTED: u64 = 2_048;
 
 /// What outlives a configuration: memories and the store. Nothing in a memory is used under another configuration
 /// than the one that put it there; sharing them bounds both together.
