@@ -10,7 +10,10 @@ use super::{
     tasks::Stop,
 };
 use crate::{
-    config::{Mistakes, settings::Settings},
+    config::{
+        Mistakes,
+        settings::{Listener, Settings},
+    },
     inbound::public::{Exchange, Public},
     outbound::files::Glance,
     telemetry::logs::chain,
@@ -114,8 +117,11 @@ impl Follower {
                 "identity.key changed: the old one stays in use until usher is started again"
             );
         }
-        let same_places = settings.listen.public.address == old.listen.public.address
-            && settings.listen.health.address == old.listen.health.address;
+        let is_same = |new: &Listener, old: &Listener| {
+            new.address == old.address && new.tls.is_some() == old.tls.is_some()
+        };
+        let same_places = is_same(&settings.listen.public, &old.listen.public)
+            && is_same(&settings.listen.health, &old.listen.health);
         if settings.log != old.log || settings.otlp_endpoint != old.otlp_endpoint {
             tracing::warn!(
                 "log or telemetry changed: that takes effect when usher is started again"

@@ -20,6 +20,16 @@ pub(super) struct Certificates {
     health: Option<Tls>,
 }
 
+/// What is wrong with the certificates of `settings`, before anything is opened.
+pub fn certificate_mistakes(settings: &Settings) -> Vec<StartError> {
+    [("public", &settings.listen.public), ("health", &settings.listen.health)]
+        .into_iter()
+        .filter_map(|(name, listener)| Some((name, listener.tls.as_ref()?)))
+        .filter_map(|(name, tls)| Tls::new(files(tls)).err().map(|source| (name, source)))
+        .map(|(name, source)| StartError::Tls { name, source })
+        .collect()
+}
+
 /// Opens every listener.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ pub mod tasks;
 
 pub use host::Host;
 pub use issuers::keys_config;
+pub use listeners::certificate_mistakes;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;

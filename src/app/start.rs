@@ -3,7 +3,10 @@ use crate::{
     domain::{policy::InvalidExpression, time::Timestamp},
     inbound::server::{BindError, TlsError},
     outbound::{http::trust::UnusableTrust, store::sqlite::Unfit},
-    ports::{clock::Clock, store::PinError},
+    ports::{
+        clock::Clock,
+        store::{PinError, StoreError},
+    },
 };
 
 /// 2020-01-01: no host that keeps time says less, and no token could be judged by one that does.
@@ -36,6 +39,9 @@ pub enum StartError {
     /// The embedded store.
     #[error("store")]
     Store(#[source] Box<Unfit>),
+    /// The store opened, and did not answer.
+    #[error("the store does not answer: is it locked by another process, or its disk full?")]
+    StoreFailed(#[source] StoreError),
     /// Identities were made with another key; with this one everybody would be somebody new.
     #[error(
         "identity.key is not the one that the store's identities were made with: put the old key back"

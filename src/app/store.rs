@@ -31,9 +31,8 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Arc<dyn BindingSto
     );
     match cached.pin(settings.identity_key.fingerprint()).await {
         Ok(()) => Ok(Arc::new(cached)),
-        Err(error @ (PinError::Other(_) | PinError::Store(_))) => {
-            Err(StartError::IdentityKey(error))
-        }
+        Err(error @ PinError::Other(_)) => Err(StartError::IdentityKey(error)),
+        Err(PinError::Store(error)) => Err(StartError::StoreFailed(error)),
     }
 }
 

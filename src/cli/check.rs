@@ -7,8 +7,8 @@ use super::{
     terminal::{complain, say},
 };
 use crate::{
-    app::{Host, keys_config, open_store},
-    config::settings::Settings,
+    app::{Host, certificate_mistakes, keys_config, open_store},
+    config::settings::{Settings, StorePlace},
     outbound::{http::trust::Trust, oidc::source::Source as _},
     telemetry::logs::chain,
 };
@@ -24,11 +24,29 @@ pub(super) fn run(file: Option<PathBuf>, options: &CheckOptions) -> Exit {
     for warning in &settings.warnings {
         complain(&format!("{name}: warning: {warning}"));
     }
+    if let Some(exit) = unfit(&name, &settings) {
+        return exit;
+    }
     if options.online {
         return block_on(online(&settings));
     }
     say(&format!("{name}: ok"));
     Exit::Done
+}
+
+/// What parses and cannot be used: certificates that do not fit their key, authorities that are none.
+fn unfit(name: &str, settings: &Settings) -> Option<Exit> {
+    let mut mistakes: Vec<_> =
+        certificate_mistakes(settings).iter().map(|error| chain(error)).collect();
+    for (at, issuer) in settings.issuers.iter().enumerate() {
+        if let Err(error) = keys_config(issuer, settings).remote(&Trust::of_host()) {
+            mistakes.push(format!("issuers[{at}].certificateAuthority: {}", chain(&error)));
+        }
+    }
+    for mistake in &mistakes {
+        complain(&format!("{name}: {mistake}"));
+    }
+    (!mistakes.is_empty()).then_some(Exit::Unavailable)
 }
 
 /// Asks each issuer for its keys, and opens the store.
@@ -44,21 +62,27 @@ async fn online(settings: &Settings) -> Exit {
     for issuer in &settings.issuers {
         tell(&format!("issuer {}", issuer.url.as_str()), keys(settings, issuer).await);
     }
-    let host = Host::system(settings.identity_key.fingerprint());
-    let store = match open_store(settings, &host).await {
-        Ok(store) => store.ping().await.map(|()| "opens".to_owned()).map_err(|e| chain(&e)),
-        Err(error) => Err(chain(&error)),
+    let store = match &settings.store.place {
+        StorePlace::Sqlite(path) if !path.exists() => {
+            Ok("is not there yet; the first start makes it".to_owned())
+        }
+        StorePlace::Sqlite(_) | StorePlace::Memory => opens(settings).await,
     };
     tell("store", store);
     if failed { Exit::Unavailable } else { Exit::Done }
+}
+
+async fn opens(settings: &Settings) -> Result<String, String> {
+    let host = Host::system(settings.identity_key.fingerprint());
+    let store = open_store(settings, &host).await.map_err(|error| chain(&error))?;
+    store.ping().await.map(|()| "opens".to_owned()).map_err(|error| chain(&error))
 }
 
 async fn keys(
     settings: &Settings,
     issuer: &crate::config::settings::IssuerSettings,
 ) -> Result<String, String> {
-    let trust = Trust::of_host().map_err(|error| chain(&error))?;
-    let remote = keys_config(issuer, settings).remote(&trust).map_err(|e| chain(&e))?;
+    let remote = keys_config(issuer, settings).remote(&Trust::of_host()).map_err(|e| chain(&e))?;
     let deadline =
         tokio::time::Instant::now() + issuer.keys.fetch_timeout.max(Duration::from_secs(1));
     let fetched = remote.fetch(deadline).await.map_err(|error| chain(&error))?;

@@ -2,38 +2,32 @@
 use super::{
     args::{Args, CompletionsOptions},
     exit::Exit,
-    terminal::{complain, say},
+    terminal::{complain, print},
 };
 use clap::CommandFactory as _;
 
 /// Prints the JSON Schema of the configuration.
 pub(super) fn schema() -> Exit {
-    say(&format!("{:#}", crate::config::schema()));
-    Exit::Done
+    print(&format!("{:#}", crate::config::schema()))
 }
 
 /// Prints the `OpenAPI` document.
 pub(super) fn openapi() -> Exit {
-    say(crate::inbound::OPENAPI.trim_end());
-    Exit::Done
+    print(crate::inbound::OPENAPI.trim_end())
 }
 
 /// Prints a shell's completion script.
 pub(super) fn completions(options: &CompletionsOptions) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut Args::command(), "usher", &mut script);
-    say(String::from_utf8_lossy(&script).trim_end());
-    Exit::Done
+    print(String::from_utf8_lossy(&script).trim_end())
 }
 
 /// Prints the manual page, one for all commands.
 pub(super) fn man() -> Exit {
     let mut page = Vec::new();
     match manual(&mut page) {
-        Ok(()) => {
-            say(String::from_utf8_lossy(&page).trim_end());
-            Exit::Done
-        }
+        Ok(()) => print(String::from_utf8_lossy(&page).trim_end()),
         Err(error) => {
             complain(&format!("usher: the manual page could not be written: {error}"));
             Exit::Unavailable

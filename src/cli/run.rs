@@ -10,10 +10,13 @@ use crate::{
         traces::{self, TracesGuard},
     },
 };
-use std::{io::Write, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 use tokio::{
     runtime::{Builder, Handle},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 
 /// Runs `command` on a runtime of its own.
@@ -61,8 +64,7 @@ pub(super) fn observe(settings: &Settings, sink: Box<dyn Write + Send>) -> Resul
 
 fn exporter(settings: &Settings) -> Result<Option<(BoxedLayer, TracesGuard)>, String> {
     let Some(endpoint) = &settings.otlp_endpoint else { return Ok(None) };
-    let trust = Trust::of_host().map_err(|error| chain(&error))?;
-    let sender = Sender::new(trust, settings.proxy.clone(), Handle::current());
+    let sender = Sender::new(Trust::of_host(), settings.proxy.clone(), Handle::current());
     let version = env!("CARGO_PKG_VERSION");
     traces::layer(endpoint.as_str(), Arc::new(sender), version).map(Some).map_err(|e| chain(&e))
 }
@@ -76,8 +78,48 @@ impl Telemetry {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
-pub(super) async fn until_signal(started: Result<Running, StartError>) -> Exit {
+/// The signals that end usher, noticed from the moment this is made: a stop during the start is a stop too, and
+/// the first process of a container would not even be ended by them.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    // Kept, so that a reload asked for before usher follows its files does not end it.
+    _hangup: Signal,
+}
+
+impl Signals {
+    /// Begins to notice. Call it on a runtime, before anything takes its time.
+    pub(super) fn notice() -> Result<Self, Exit> {
+        let noticed = || -> io::Result<Self> {
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                _hangup: signal(SignalKind::hangup())?,
+            })
+        };
+        noticed().map_err(|error| {
+            complain(&format!("usher: the host gives no signals: {error}"));
+            Exit::Unavailable
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Starts, and serves until SIGTERM or SIGINT, then drains.
+pub(super) async fn until_signal(
+    mut signals: Signals,
+    starting: impl Future<Output = Result<Running, StartError>>,
+) -> Exit {
+    let started = tokio::select! {
+        started = starting => started,
+        () = signals.end() => return Exit::Done,
+    };
     let mut running = match started {
         Ok(running) => running,
         Err(error) => {
@@ -86,18 +128,8 @@ pub(super) async fn until_signal(started: Result<Running, StartError>) -> Exit {
             return Exit::Unavailable;
         }
     };
-    let (terminate, interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => {
-                complain(&format!("usher: the host gives no signals: {error}"));
-                return Exit::Unavailable;
-            }
-        };
-    let (mut terminate, mut interrupt) = (terminate, interrupt);
     let broken = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = signals.end() => None,
         part = running.broken() => Some(part),
     };
     if let Some(part) = broken {

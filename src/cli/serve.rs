@@ -3,7 +3,7 @@ use super::{
     args::ServeOptions,
     exit::Exit,
     load,
-    run::{block_on, observe, until_signal},
+    run::{Signals, block_on, observe, until_signal},
 };
 use crate::{
     app::{self, Host, Options},
@@ -21,6 +21,10 @@ pub(super) fn run(file: Option<PathBuf>, options: &ServeOptions) -> Exit {
         Err(mistakes) => return load::refused(&mistakes),
     };
     block_on(async move {
+        let signals = match Signals::notice() {
+            Ok(signals) => signals,
+            Err(exit) => return exit,
+        };
         let telemetry = match observe(&settings, Box::new(io::stdout())) {
             Ok(telemetry) => telemetry,
             Err(exit) => return exit,
@@ -34,7 +38,7 @@ pub(super) fn run(file: Option<PathBuf>, options: &ServeOptions) -> Exit {
             traces: telemetry.has_traces,
             ..Options::default()
         };
-        let exit = until_signal(app::start(settings, host, options).await).await;
+        let exit = until_signal(signals, app::start(settings, host, options)).await;
         telemetry.flush().await;
         exit
     })

@@ -12,7 +12,7 @@ pub(super) fn identity(
     let key = match IdentityKey::new(&reader.secret(&named)?) {
         Ok(key) => key,
         Err(short) => {
-            let what = format!("this {short} or more (make one with `usher identity new-key`)");
+            let what = format!("this {short} or more (make one with `openssl rand -hex 32`)");
             named.unfit(&mut reader.report, what);
             return None;
         }
@@ -20,7 +20,7 @@ pub(super) fn identity(
     let found = key.fingerprint();
     match (pinned, at.get("fingerprint")) {
         (Some(pinned), Some(at)) if pinned != found => {
-            at.unfit(&mut reader.report, format!("the identity key is another one: its fingerprint is {found} (bring back the key, or change everybody's identity with `usher identity rekey`)"));
+            at.unfit(&mut reader.report, format!("the identity key is another one: its fingerprint is {found} (bring back the key: with this one everybody would be somebody new)"));
             None
         }
         (pinned, _) => Some((key, pinned)),

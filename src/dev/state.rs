@@ -9,7 +9,7 @@ use crate::{
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -64,6 +64,8 @@ impl DevState {
             move |source| DevStateError::Io { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
+        // One that was there may have been made with other rights.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(at(folder))?;
         let folder = fs::canonicalize(folder).map_err(at(folder))?;
         let sid = |name: &str, prefix: &str| {
             let made = || format!("{prefix}{}", random_hex(entropy, 16));
@@ -142,7 +144,6 @@ fn random_hex(entropy: &dyn Entropy, bytes: usize) -> String {
 mod tests {
     use super::*;
     use crate::ports::entropy::CountedEntropy;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_was_made_once_is_found_again_and_nobody_else_may_read_it() {

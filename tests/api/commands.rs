@@ -101,6 +101,50 @@ fn a_port_in_use_is_69_and_names_the_address() {
 }
 
 #[test]
+fn a_stop_during_the_start_is_a_stop_and_a_locked_store_is_not_a_wrong_key() {
+    let place = Place::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = json!({"public": free.to_string(), "health": "127.0.0.1:0"});
+    place.configure("https://login.example.com", &json!({"listen": listen}));
+    let holder = rusqlite::Connection::open(place.path("usher.db")).unwrap();
+    holder.execute_batch("PRAGMA journal_mode=WAL; BEGIN EXCLUSIVE").unwrap();
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+        command.args(["serve", "--config", &config(&place)]).env_clear();
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let stopped = start();
+    // The listeners are open before the store is.
+    while std::net::TcpStream::connect(free).is_err() {
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&stopped);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let stopped = stopped.wait_with_output().unwrap();
+    assert_eq!(stopped.status.code(), Some(0), "{}", text(&stopped.stderr));
+
+    let refused = start().wait_with_output().unwrap();
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(69), "{said}");
+    assert!(said.contains("locked") && !said.contains("identity.key"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_does_not_fit_its_key_is_found_by_check() {
+    let place = Place::new();
+    let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (one, other) = (made("one"), made("other"));
+    fs::write(place.path("tls.crt"), one.cert.pem()).unwrap();
+    fs::write(place.path("tls.key"), other.signing_key.serialize_pem()).unwrap();
+    let tls = json!({"certificate": {"file": "tls.crt"}, "key": {"file": "tls.key"}});
+    let listen = json!({"public": {"address": "127.0.0.1:0", "tls": tls}});
+    place.configure("https://login.example.com", &json!({"listen": listen}));
+    let refused = usher(&["check", "--config", &config(&place)], "");
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(text(&refused.stderr).contains("listen.public.tls"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn explain_says_how_an_identity_comes_about_and_what_stops_a_token() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let place = Place::new();

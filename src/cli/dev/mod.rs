@@ -4,7 +4,7 @@ mod settings;
 use super::{
     args::DevOptions,
     exit::Exit,
-    run::{block_on, observe, until_signal},
+    run::{Signals, block_on, observe, until_signal},
     terminal::{complain, say},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) fn run(has_config: bool, options: &DevOptions) -> Exit {
     }
     block_on(async {
         match prepare(options).await {
-            Ok(prepared) => prepared.serve(options).await,
+            Ok(prepared) => Box::pin(prepared.serve(options)).await,
             Err(exit) => exit,
         }
     })
@@ -91,6 +91,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 impl Prepared {
     async fn serve(self, options: &DevOptions) -> Exit {
+        let signals = match Signals::notice() {
+            Ok(signals) => signals,
+            Err(exit) => return exit,
+        };
         let telemetry = match observe(&self.settings, Box::new(io::stderr())) {
             Ok(telemetry) => telemetry,
             Err(exit) => return exit,
@@ -106,11 +110,15 @@ impl Prepared {
         };
         let (provider, mut embedded) = (Arc::clone(&self.provider), JoinSet::new());
         embedded.spawn(self.listening.serve(move |request| Arc::clone(&provider).answer(request)));
-        let started = app::start(self.settings, host, wanted).await;
-        if let Ok(running) = &started {
-            say(&banner(running, self.provider.issuer(), options));
-        }
-        let exit = until_signal(started.map_err(hint)).await;
+        let issuer = self.provider.issuer().to_owned();
+        let starting = async {
+            let started = app::start(self.settings, host, wanted).await;
+            if let Ok(running) = &started {
+                say(&banner(running, &issuer, options));
+            }
+            started.map_err(hint)
+        };
+        let exit = until_signal(signals, starting).await;
         embedded.shutdown().await;
         telemetry.flush().await;
         exit

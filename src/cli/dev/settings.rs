@@ -25,7 +25,7 @@ pub(super) fn settings(
     state: &DevState,
     issuer: &str,
 ) -> Result<Settings, Exit> {
-    let variables = if options.live { live_variables() } else { Vec::new() };
+    let variables = variables(options.live);
     let twilio = if options.live { live(&variables)? } else { throw_away(state) };
     let health = if options.listen.port() == 0 { 0 } else { 4183 };
     let configuration = json!({
@@ -53,7 +53,6 @@ pub(super) fn settings(
         complain(&format!("usher dev: {}: {error}", file.display()));
         return Err(Exit::Unavailable);
     }
-    // Nothing else of the environment counts: what works here works the same on the next machine.
     let sources = Sources::new(Some(file), Environment::new(variables), SystemClock::start().now());
     let mut settings = config::load(&sources).map_err(|mistakes| load::refused(&mistakes))?;
     settings.state_directory.clone_from(&state.folder);
@@ -61,7 +60,7 @@ pub(super) fn settings(
         .map(|origin| AllowedOrigin::AnyPort(origin.into()))
         .into();
     // The embedded provider speaks plain http on loopback; that needs no warning here.
-    settings.warnings.clear();
+    settings.warnings.retain(|warning| !warning.starts_with("issuers[0]"));
     Ok(settings)
 }
 
@@ -93,9 +92,17 @@ fn throw_away(state: &DevState) -> Value {
     })
 }
 
-fn live_variables() -> Vec<(OsString, OsString)> {
+/// What counts of the environment: how to reach the world, and with `--live` the account.
+fn variables(live: bool) -> Vec<(OsString, OsString)> {
+    const ALWAYS: [&str; 4] = ["HTTPS_PROXY", "NO_PROXY", "RUST_LOG", "SSL_CERT_FILE"];
     std::env::vars_os()
-        .filter(|(name, value)| name.to_string_lossy().starts_with("TWILIO_") && !value.is_empty())
+        .filter(|(name, value)| {
+            let name = name.to_string_lossy();
+            let counts = ALWAYS.contains(&&*name)
+                || name.starts_with("OTEL_")
+                || live && name.starts_with("TWILIO_");
+            counts && !value.is_empty()
+        })
         .collect()
 }
 
@@ -113,7 +120,11 @@ fn live(variables: &[(OsString, OsString)]) -> Result<Value, Exit> {
     };
     let secret = match (get("TWILIO_API_SECRET"), get("TWILIO_API_SECRET_FILE")) {
         (Some(_), None) => json!({"env": "TWILIO_API_SECRET"}),
-        (None, Some(file)) => json!({"file": file}),
+        // Meant from where usher was called, and not from the folder of the file that is written.
+        (None, Some(file)) => {
+            let file = std::path::absolute(&file).unwrap_or_else(|_| file.into());
+            json!({"file": file.display().to_string()})
+        }
         (Some(_), Some(_)) => {
             complain(
                 "usher dev: TWILIO_API_SECRET and TWILIO_API_SECRET_FILE are both set: unset one",

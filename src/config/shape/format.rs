@@ -54,7 +54,7 @@ formats! {
     /// The fingerprint of an identity key.
     FINGERPRINT "a fingerprint" "63458b39" "^[0-9a-f]{8}$", |text| {
         let parsed = text.parse::<KeyFingerprint>();
-        parsed.map(drop).map_err(|error| format!("{error} (`usher identity new-key` prints it)"))
+        parsed.map(drop).map_err(|error| format!("{error} (`usher serve` logs it where it is wrong)"))
     };
     /// A home region of Twilio.
     REGION "a region" "us1" "^[a-z]{2}[0-9]$", text::region;

@@ -91,7 +91,11 @@ async fn tls(stream: Stream, url: &Url, trust: &Trust) -> Result<Stream, FetchEr
         Some(Host::Ipv6(address)) => ServerName::from(IpAddr::from(address)),
         None => return Err(FetchError::Address),
     };
-    let secured = TlsConnector::from(trust.tls()).connect(name, stream).await;
+    // Reading the host's authorities takes a while, the first time.
+    let trust = trust.clone();
+    let tls = tokio::task::spawn_blocking(move || trust.tls()).await;
+    let tls = tls.ok().and_then(Result::ok).ok_or(FetchError::Tls(TlsFault::Authorities))?;
+    let secured = TlsConnector::from(tls).connect(name, stream).await;
     Ok(Box::new(secured.map_err(|error| FetchError::Tls(TlsFault::of(&error)))?))
 }
 

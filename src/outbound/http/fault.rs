@@ -99,6 +99,9 @@ pub enum TlsFault {
     /// Any other fault of the certificate.
     #[error("certificate is not acceptable")]
     Certificate,
+    /// This host's own authorities cannot be read.
+    #[error("the host's certificate authorities cannot be read")]
+    Authorities,
     /// No agreement, or no TLS at all.
     #[error("handshake failed")]
     Handshake,

@@ -27,7 +27,7 @@ const CAP: usize = 64 * 1024;
 fn host() -> Trust {
     // The host's roots take a while to load.
     static HOST: OnceLock<Trust> = OnceLock::new();
-    HOST.get_or_init(|| Trust::of_host().unwrap()).clone()
+    HOST.get_or_init(Trust::of_host).clone()
 }
 
 fn get(url: &Url) -> Get<'_> {

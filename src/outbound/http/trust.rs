@@ -5,84 +5,91 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use rustls_platform_verifier::Verifier;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
-/// The authorities that are believed, loaded once: the host's own (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
-/// others), or the well-known public ones on a host that has none, as an image made from scratch. Load it anew
-/// to see changed files. Cheap to clone.
+/// The authorities that are believed: the host's own (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), or the
+/// well-known public ones on a host that has none, as an image made from scratch.
+///
+/// The host's are read once, when the first connection needs them: some 150 files that a sidecar with issuers on
+/// loopback never looks at. Make another to see changed files. Cheap to clone; clones share what was read.
 #[derive(Clone)]
-pub struct Trust {
-    tls: Arc<ClientConfig>,
-    bare_host: bool,
-}
+pub struct Trust(Arc<OnceLock<Arc<ClientConfig>>>);
 
 impl Trust {
     /// The host's authorities.
-    ///
-    /// # Errors
-    /// The TLS library refuses even the well-known ones, which it never does.
-    pub fn of_host() -> Result<Self, UnusableTrust> {
-        Self::over(Verifier::new_with_extra_roots)
+    pub fn of_host() -> Self {
+        Self(Arc::default())
     }
 
-    fn over(load: Loader) -> Result<Self, UnusableTrust> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        if let Ok(verifier) = load(Vec::new(), Arc::clone(&provider)) {
-            return Self::with(verifier, provider, false);
-        }
-        let verifier = load(TLS_SERVER_ROOT_CERTS.to_vec(), Arc::clone(&provider))
-            .map_err(UnusableTrust::Refused)?;
-        Self::with(verifier, provider, true)
-    }
-
-    /// The same, and the authorities in `pem` (`certificateAuthority`).
+    /// The same, and the authorities in `pem` (`certificateAuthority`). Reads the host's at once.
     ///
     /// # Errors
     /// `pem` holds no certificate, or one that cannot be read.
     pub fn and_authority(&self, pem: &[u8]) -> Result<Self, UnusableTrust> {
-        let mut extra = CertificateDer::pem_slice_iter(pem)
+        let extra = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| UnusableTrust::Pem)?;
         if extra.is_empty() {
             return Err(UnusableTrust::Empty);
         }
-        if self.bare_host {
-            extra.extend_from_slice(TLS_SERVER_ROOT_CERTS);
+        Ok(Self(Arc::new(OnceLock::from(build(extra, load)?))))
+    }
+
+    /// What to speak TLS with. Blocks for some milliseconds where nothing has been read yet.
+    ///
+    /// # Errors
+    /// The TLS library refuses even the well-known authorities, which it never does.
+    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, UnusableTrust> {
+        if let Some(read) = self.0.get() {
+            return Ok(Arc::clone(read));
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))
-            .map_err(UnusableTrust::Refused)?;
-        Self::with(verifier, provider, self.bare_host)
+        let read = build(Vec::new(), load)?;
+        // Of two who read at once, the first counts.
+        Ok(Arc::clone(self.0.get_or_init(|| read)))
     }
+}
 
-    fn with(
-        verifier: Verifier,
-        provider: Arc<CryptoProvider>,
-        bare_host: bool,
-    ) -> Result<Self, UnusableTrust> {
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(UnusableTrust::Refused)?
-            .dangerous()
-            // Not a weaker check: it is rustls' own, over the host's roots.
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        // So that a server of another protocol at the same name is not mistaken for one of ours.
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Arc::new(tls), bare_host })
-    }
+/// The host's authorities and `extra`; where the host has none, the well-known ones and `extra`.
+fn build(
+    extra: Vec<CertificateDer<'static>>,
+    load: Loader,
+) -> Result<Arc<ClientConfig>, UnusableTrust> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let host = load(Vec::new(), Arc::clone(&provider));
+    let verifier = match host {
+        Ok(host) if extra.is_empty() => host,
+        Ok(_) => load(extra, Arc::clone(&provider)).map_err(UnusableTrust::Refused)?,
+        Err(_) => load([extra, TLS_SERVER_ROOT_CERTS.to_vec()].concat(), Arc::clone(&provider))
+            .map_err(UnusableTrust::Refused)?,
+    };
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(UnusableTrust::Refused)?
+        .dangerous()
+        // Not a weaker check: it is rustls' own, over the host's roots.
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    // So that a server of another protocol at the same name is not mistaken for one of ours.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(tls))
+}
 
-    pub(super) fn tls(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.tls)
-    }
+fn load(
+    extra: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Verifier, TlsError> {
+    Verifier::new_with_extra_roots(extra, provider)
 }
 
 type Loader = fn(Vec<CertificateDer<'static>>, Arc<CryptoProvider>) -> Result<Verifier, TlsError>;
 
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("bare_host", &self.bare_host).finish_non_exhaustive()
+        f.debug_struct("Trust").field("read", &self.0.get().is_some()).finish()
     }
 }
 
@@ -106,18 +113,18 @@ mod tests {
 
     #[test]
     fn a_host_without_certificates_believes_the_well_known_ones() {
-        let bare = Trust::over(|extra, provider| {
-            if extra.is_empty() {
+        let bare: Loader = |extra, provider| {
+            if extra.len() < TLS_SERVER_ROOT_CERTS.len() {
                 return Err(TlsError::General("no roots".into()));
             }
             Verifier::new_with_extra_roots(extra, provider)
-        });
-        assert!(bare.unwrap().bare_host);
+        };
+        assert!(build(Vec::new(), bare).is_ok());
     }
 
     #[test]
     fn a_file_without_a_certificate_is_an_error() {
-        let host = Trust::of_host().unwrap();
+        let host = Trust::of_host();
         assert!(matches!(host.and_authority(b""), Err(UnusableTrust::Empty)));
         let key = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         assert!(matches!(host.and_authority(key), Err(UnusableTrust::Empty)));

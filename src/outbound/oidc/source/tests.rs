@@ -44,7 +44,7 @@ fn config(url: &Url) -> Config {
 }
 
 async fn fetch(config: &Config) -> Result<Fetched, NotFetched> {
-    let remote = config.remote(&Trust::of_host().unwrap()).unwrap();
+    let remote = config.remote(&Trust::of_host()).unwrap();
     remote.fetch(Instant::now() + Duration::from_secs(20)).await
 }
 
@@ -152,7 +152,7 @@ async fn p6_keys_of_more_than_half_a_mebibyte_are_not_read() {
 #[tokio::test]
 async fn p6_discovery_and_keys_share_one_deadline() {
     let site = site(Reply::Hang(Vec::new()));
-    let remote = config(&site.url).remote(&Trust::of_host().unwrap()).unwrap();
+    let remote = config(&site.url).remote(&Trust::of_host()).unwrap();
     let error = remote.fetch(Instant::now() + Duration::from_millis(80)).await.unwrap_err();
     assert!(matches!(error, NotFetched::Keys(FetchError::Deadline)), "{error:?}");
 }

@@ -21,8 +21,7 @@ const QUICKLY_CHECKED: i64 = 1024;
 pub struct Unfit {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
-    #[source]
+    /// What is wrong with it; it says its cause itself.
     pub fault: UnfitStore,
 }
 
@@ -43,7 +42,7 @@ pub enum UnfitStore {
     #[error("cannot be made there; check the path in store.url")]
     Place(#[source] io::Error),
     /// The disk or a quota is full.
-    #[error("has no space left on its disk; make room")]
+    #[error("has no space left on its disk, or the disk fails; make room")]
     Full,
     /// Other bytes than SQLite's.
     #[error("is not a SQLite database; check the path in store.url, or move the file away")]
@@ -75,7 +74,7 @@ pub enum UnfitStore {
     )]
     NoSharedMemory,
     /// Anything else that SQLite says.
-    #[error("could not be opened")]
+    #[error("could not be opened: {0}")]
     Sqlite(#[source] rusqlite::Error),
     /// The host gives no thread.
     #[error("could not be served for want of a thread")]
@@ -89,7 +88,8 @@ impl From<rusqlite::Error> for UnfitStore {
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
-            Some(ErrorCode::DiskFull) => Self::Full,
+            // SQLite reports most of a full disk as an input/output error.
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Full,
             Some(_) | None => Self::Sqlite(error),
         }
     }
