@@ -34,6 +34,9 @@ class Issuer {
     return signRs256({ alg: 'RS256', typ: 'at+jwt', kid: key.kid }, claims, key.privateKey);
   }
 
+  /** Signs with a key of its own from now on; those before it stay published. */
+  rotate() { this.keys.unshift(freshKey(randomUUID())); }
+
   async close() { this.server.closeAllConnections(); this.server.close(); await once(this.server, 'close'); }
 }
 
