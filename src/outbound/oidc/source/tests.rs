@@ -144,7 +144,7 @@ async fn p6_keys_behind_a_redirect_are_not_fetched() {
 
 #[tokio::test]
 async fn p6_keys_of_more_than_half_a_mebibyte_are_not_read() {
-    let site = site(Reply::ok(" ".repeat(super::jwks::CAP + 1)));
+    let site = site(Reply::ok(" ".repeat(512 * 1024 + 1)));
     let error = fetch(&config(&site.url)).await.unwrap_err();
     assert!(matches!(error, NotFetched::Keys(FetchError::TooLong(_))), "{error:?}");
 }
