@@ -4,7 +4,7 @@ use crate::{
     config::settings::{AllowedOrigin, Settings, TrustedProxy},
     flow::{
         bind::Binder,
-        issue::{Mint, Minted, Minter},
+        issue::{Mint, Minter},
         permit::Permitter,
         verify::{self, Remembered, Verifier},
     },
@@ -22,8 +22,6 @@ use std::sync::Arc;
 /// How many verified tokens are remembered, some 2 KiB each: clients come back with the same one within minutes or
 /// not at all, and whoever is forgotten costs one more signature check.
 const VERIFIED: u64 = 4_096;
-/// How many Conversations tokens are remembered, about 1.5 KiB each.
-const MINTED: u64 = 2_048;
 
 /// What outlives a configuration: memories and the store. Nothing in a memory is used under another configuration
 /// than the one that put it there; sharing them bounds both together.
@@ -31,7 +29,6 @@ const MINTED: u64 = 2_048;
 pub(super) struct Lasting {
     pub(super) store: Arc<dyn BindingStore>,
     pub(super) verified: Arc<dyn Recall<Arc<Remembered>>>,
-    pub(super) minted: Arc<dyn Recall<Arc<Minted>>>,
     pub(super) pages: Vec<Page>,
     pub(super) dev: bool,
     pub(super) traces: bool,
@@ -39,14 +36,7 @@ pub(super) struct Lasting {
 
 impl Lasting {
     pub(super) fn new(store: Arc<dyn BindingStore>, pages: Vec<Page>, dev: bool) -> Self {
-        Self {
-            store,
-            verified: Arc::new(MokaRecall::new(VERIFIED)),
-            minted: Arc::new(MokaRecall::new(MINTED)),
-            pages,
-            dev,
-            traces: false,
-        }
+        Self { store, verified: Arc::new(MokaRecall::new(VERIFIED)), pages, dev, traces: false }
     }
 
     /// The `revision`th configuration of this process, ready to work.
@@ -85,7 +75,6 @@ impl Lasting {
             .collect();
         let grants = policy::grants(&settings.grants, &services)?;
         let mint = Mint {
-            recall: Arc::clone(&self.minted),
             clock: Arc::clone(&host.clock),
             entropy: Arc::clone(&host.entropy),
             metrics: Arc::clone(&host.metrics),

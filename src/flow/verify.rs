@@ -8,9 +8,11 @@ mod memory;
 mod reading;
 mod refusal;
 
+use super::memo::Memo;
 use crate::{
     domain::{
         claims::{Claims, TokenKind, UserKind},
+        identity::IdentityKey,
         sid::ApiKeySid,
         subject::{Issuer, Subject},
         time::Timestamp,
@@ -38,7 +40,14 @@ use std::sync::Arc;
 /// Proof that an issuer we believe vouches for this subject, now. Only [`verify`](self) makes one.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    upstream: Arc<Upstream>,
+    proof: Arc<Proof>,
+}
+
+/// A verified token and what later steps keep with it.
+#[derive(Debug)]
+struct Proof {
+    upstream: Upstream,
+    memo: Memo,
 }
 
 /// What a verified upstream token says.
@@ -63,7 +72,17 @@ pub struct Upstream {
 impl Verified {
     /// What the token says.
     pub fn upstream(&self) -> &Upstream {
-        &self.upstream
+        &self.proof.upstream
+    }
+
+    /// What later steps keep with it.
+    pub(super) fn memo(&self) -> &Memo {
+        &self.proof.memo
+    }
+
+    /// The subject's hash for audit lines (contract 9). There is one identity key a process.
+    pub fn subject_hash(&self, key: &IdentityKey) -> Arc<str> {
+        self.memo().subject_hash(|| key.subject_hash(&self.upstream().subject))
     }
 }
 
@@ -110,11 +129,11 @@ impl Verifier {
         let name = digest::of(&[&self.revision.to_be_bytes(), token.as_bytes()]);
         let known = self.recall(&name)?;
         self.surroundings.metrics.verify_cache(known.is_some());
-        let upstream = match known {
+        let proof = match known {
             Some(known) => self.check_again(&known)?,
             None => self.prove(token, name).await?,
         };
-        Ok(Verified { upstream })
+        Ok(Verified { proof })
     }
 
     /// What is remembered about the token, as long as its key is one of the issuer's.
@@ -128,15 +147,15 @@ impl Verifier {
         Ok(None)
     }
 
-    fn check_again(&self, known: &Remembered) -> Result<Arc<Upstream>, Unverified> {
-        let (rules, claims) = (&known.issuer.rules, &known.upstream.claims);
+    fn check_again(&self, known: &Remembered) -> Result<Arc<Proof>, Unverified> {
+        let (rules, claims) = (&known.issuer.rules, &known.proof.upstream.claims);
         let now = self.surroundings.clock.now();
         rules.admit(&known.reading, claims, now)?;
         rules.check_rules(claims, now, &self.surroundings.metrics)?;
-        Ok(Arc::clone(&known.upstream))
+        Ok(Arc::clone(&known.proof))
     }
 
-    async fn prove(&self, token: &str, name: Digest) -> Result<Arc<Upstream>, Unverified> {
+    async fn prove(&self, token: &str, name: Digest) -> Result<Arc<Proof>, Unverified> {
         let jws = Jws::read(token)?;
         let claims = jws.claims()?;
         let issuer = self.issuer_of(&jws, &claims)?;
@@ -147,7 +166,7 @@ impl Verifier {
         rules.admit(&reading, &claims, now)?;
         let subject = rules.subject_of(&claims)?;
         rules.check_rules(&claims, now, &self.surroundings.metrics)?;
-        let upstream = Arc::new(Upstream {
+        let upstream = Upstream {
             digest: name,
             issuer: rules.issuer.clone(),
             subject,
@@ -155,10 +174,11 @@ impl Verifier {
             user: UserKind::User,
             expires: reading.expires,
             claims,
-        });
-        let known = Remembered { upstream: Arc::clone(&upstream), issuer, key, reading };
+        };
+        let proof = Arc::new(Proof { upstream, memo: Memo::default() });
+        let known = Remembered { proof: Arc::clone(&proof), issuer, key, reading };
         self.surroundings.memory.put(name, Arc::new(known));
-        Ok(upstream)
+        Ok(proof)
     }
 
     /// The configured issuer that the token names, if the token's form is one that it may have.
@@ -205,7 +225,7 @@ mod scene;
 impl Verified {
     /// Vouches for anybody: for the tests of the steps after this one.
     pub(crate) fn vouched(upstream: Upstream) -> Self {
-        Self { upstream: Arc::new(upstream) }
+        Self { proof: Arc::new(Proof { upstream, memo: Memo::default() }) }
     }
 }
 

@@ -89,49 +89,77 @@ struct LineLayer {
 }
 
 thread_local! {
-    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+    static LINE: RefCell<Line> =
+        const { RefCell::new(Line { text: String::new(), second: u64::MAX, stamp: String::new() }) };
+}
+
+/// The line that is being written, and the last second that was.
+struct Line {
+    text: String,
+    second: u64,
+    stamp: String,
 }
 
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         LINE.with_borrow_mut(|line| {
-            line.clear();
+            line.text.clear();
             let written = if self.json { self.json(line, event) } else { self.text(line, event) };
             if written.is_ok() {
-                line.push('\n');
-                self.lines.add(line.as_bytes());
+                line.text.push('\n');
+                self.lines.add(line.text.as_bytes());
             }
         });
     }
 }
 
 impl LineLayer {
-    fn json(&self, line: &mut String, event: &Event<'_>) -> fmt::Result {
-        line.push_str("{\"time\":\"");
-        write_time(line, (self.now)())?;
-        write!(line, "\",\"level\":\"{}\",\"target\":", event.metadata().level())?;
+    fn json(&self, line: &mut Line, event: &Event<'_>) -> fmt::Result {
+        line.text.push_str("{\"time\":\"");
+        line.write_time((self.now)())?;
+        let line = &mut line.text;
+        line.push_str("\",\"level\":\"");
+        line.push_str(event.metadata().level().as_str());
+        line.push_str("\",\"target\":");
         push_json(line, event.metadata().target());
         event.record(&mut JsonFields(line));
         line.push('}');
         Ok(())
     }
 
-    fn text(&self, line: &mut String, event: &Event<'_>) -> fmt::Result {
-        write_time(line, (self.now)())?;
+    fn text(&self, line: &mut Line, event: &Event<'_>) -> fmt::Result {
+        line.write_time((self.now)())?;
+        let line = &mut line.text;
         write!(line, " {:>5} {}", event.metadata().level(), event.metadata().target())?;
         event.record(&mut TextFields(line));
         Ok(())
     }
 }
 
-/// RFC 3339 in UTC with milliseconds.
-fn write_time(line: &mut String, millis: u64) -> fmt::Result {
-    let time = i64::try_from(millis).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    write!(line, "{:.3}", time.unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+impl Line {
+    /// RFC 3339 in UTC with milliseconds. The calendar is asked once a second.
+    fn write_time(&mut self, millis: u64) -> fmt::Result {
+        let (second, milli) = (millis / 1_000, millis % 1_000);
+        if second != self.second {
+            let time =
+                i64::try_from(second).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
+            self.stamp.clear();
+            write!(self.stamp, "{:.0}", time.unwrap_or(jiff::Timestamp::UNIX_EPOCH))?;
+            self.second = second;
+        }
+        self.text.push_str(self.stamp.trim_end_matches('Z'));
+        write!(self.text, ".{milli:03}Z")
+    }
 }
 
 /// A JSON string: quotes, line breaks and escape characters of an attacker's `kid` stay inside it.
 fn push_json(line: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+        return;
+    }
     let mut bytes = std::mem::take(line).into_bytes();
     let start = bytes.len();
     if serde::Serialize::serialize(text, &mut Serializer::new(&mut bytes)).is_err() {
@@ -184,7 +212,18 @@ impl Visit for JsonFields<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.name(field);
-        push_json(self.0, &format!("{value:?}"));
+        // Written in place, then looked at: what needs no escape is right already.
+        self.0.push('"');
+        let start = self.0.len();
+        let _ = write!(self.0, "{value:?}");
+        let written = self.0.get(start..).unwrap_or_default();
+        if written.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            self.0.push('"');
+        } else {
+            let written = written.to_owned();
+            self.0.truncate(start - 1);
+            push_json(self.0, &written);
+        }
     }
 }
 
@@ -272,6 +311,35 @@ mod tests {
         assert_eq!((&value["target"], &value["message"]), (&"audit".into(), &"Hello".into()));
         let text = logged(false, "info", || tracing::info!(kid));
         assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn what_is_written_by_its_debug_or_display_form_is_one_json_string_too() {
+        let line = logged(true, "info", || {
+            tracing::info!(debug = ?"a\"b\\c\n", display = %"say \"so\"", plain = %"127.0.0.1", n = 1);
+        });
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["debug"], "\"a\\\"b\\\\c\\n\"");
+        assert_eq!(
+            (&value["display"], &value["plain"], &value["n"]),
+            (&"say \"so\"".into(), &"127.0.0.1".into(), &1.into())
+        );
+    }
+
+    #[test]
+    fn every_line_has_its_own_millisecond_though_the_calendar_is_asked_once_a_second() {
+        let mut line = Line { text: String::new(), second: u64::MAX, stamp: String::new() };
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_795_428_900_123, "2026-11-23T10:15:00.123Z"),
+            (1_795_428_900_007, "2026-11-23T10:15:00.007Z"),
+            (1_795_428_901_000, "2026-11-23T10:15:01.000Z"),
+            (1_795_428_899_999, "2026-11-23T10:14:59.999Z"),
+        ] {
+            line.text.clear();
+            line.write_time(millis).unwrap();
+            assert_eq!(line.text, text);
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What is remembered about a token that was proven.
-use super::{Upstream, issuer::KnownIssuer, reading::Reading};
+use super::{Proof, issuer::KnownIssuer, reading::Reading};
 use crate::token::key::VerifyingKey;
 use std::sync::Arc;
 
 /// A token that was proven once, and the key and rules that every use of it is held against again.
 #[derive(Debug)]
 pub struct Remembered {
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) proof: Arc<Proof>,
     pub(super) issuer: Arc<KnownIssuer>,
     pub(super) key: Arc<VerifyingKey>,
     pub(super) reading: Reading,
@@ -40,7 +40,7 @@ mod tests {
         assert_eq!(lookups(&metrics), [false, true]);
         let second = verify(&verifier, &token).unwrap();
         assert_eq!(lookups(&metrics), [true, true]);
-        assert!(Arc::ptr_eq(&first.upstream, &second.upstream));
+        assert!(Arc::ptr_eq(&first.proof, &second.proof));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     verified: Option<Verified>,
-    subject_hash: Option<String>,
+    subject_hash: Option<Arc<str>>,
     identity: Option<ChatIdentity>,
     grant: Option<Arc<str>>,
     jti: Option<Arc<str>>,

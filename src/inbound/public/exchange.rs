@@ -39,7 +39,7 @@ pub struct Decision {
     /// Who is behind the token.
     pub verified: Option<Verified>,
     /// For the audit line (contract 9).
-    pub subject_hash: Option<String>,
+    pub subject_hash: Option<std::sync::Arc<str>>,
     /// The identity, where there is one.
     pub identity: Option<ChatIdentity>,
 }
@@ -77,7 +77,7 @@ impl Exchange {
     async fn walk(&self, ask: Ask<'_>, seen: &mut Decision) -> Result<ChatToken, Refusal> {
         let verified = self.verifier.verify(ask.token).await?;
         let upstream = verified.upstream();
-        seen.subject_hash = Some(self.identity_key.subject_hash(&upstream.subject));
+        seen.subject_hash = Some(verified.subject_hash(&self.identity_key));
         seen.verified = Some(verified.clone());
         if !agrees(ask.declared, upstream.kind) {
             return Err(Refusal::DeclaredType);
@@ -159,7 +159,6 @@ mod tests {
         let life =
             Life { ttl: Duration::from_mins(15), grace_beyond_upstream: Duration::from_mins(4) };
         let mint = Mint {
-            recall: Arc::new(SmallRecall::new(10)),
             clock: clock.clone(),
             entropy: Arc::new(CountedEntropy::default()),
             metrics: Arc::clone(&metrics),

@@ -156,6 +156,15 @@ impl BindingStore for CachedStore {
         Some(binding)
     }
 
+    fn vouches(&self, edition: u64) -> bool {
+        // A binding never changes, so there is one edition; only the store's silence ends the trust.
+        let vouches = edition == self.edition() && self.is_trusted();
+        if vouches {
+            self.metrics.identity_cache(true);
+        }
+        vouches
+    }
+
     fn answers(&self) -> bool {
         !self.failing.load(Ordering::Relaxed)
     }
@@ -478,9 +487,11 @@ mod tests {
         assert!(!scene.cached.answers());
         scene.clock.advance(HOUR);
         assert_eq!(scene.cached.remembered(&alice()), Some(bound()));
+        assert!(scene.cached.vouches(scene.cached.edition()));
         assert!(scene.cached.find(&subject("corp", "bob")).await.is_err());
         scene.clock.advance(Duration::from_secs(1));
         assert_eq!(scene.cached.remembered(&alice()), None);
+        assert!(!scene.cached.vouches(scene.cached.edition()));
         assert!(scene.cached.find(&alice()).await.is_err());
         assert!(bind(&scene.cached).await.is_err());
         scene.store.broken.store(false, Ordering::Relaxed);
