@@ -2,16 +2,12 @@
 use super::{face::Lasting, host::Host, issuers::Issuers, start::StartError};
 use crate::{
     config::settings::{Settings, StorePlace},
-    domain::{
-        identity::{ChatIdentity, KeyFingerprint},
-        subject::Subject,
-        time::Timestamp,
-    },
+    domain::subject::Subject,
     inbound::public::Exchange,
     outbound::store::sqlite::SqliteStore,
     ports::{
         Reply,
-        store::{BindError, Binding, BindingStore, PinError, StoreError},
+        store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
 };
 use std::sync::Arc;
@@ -61,16 +57,11 @@ impl BindingStore for Untouched {
         }
     }
 
-    fn bind<'a>(
-        &'a self,
-        _subject: &'a Subject,
-        identity: ChatIdentity,
-        _at: Timestamp,
-    ) -> Reply<'a, Result<Binding, BindError>> {
-        Box::pin(async move { Ok(Binding::Active(identity)) })
+    fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
+        Box::pin(async move { Ok(Binding::Active(sight.identity.clone()).into()) })
     }
 
-    fn pin(&self, _fingerprint: KeyFingerprint) -> Reply<'_, Result<(), PinError>> {
+    fn pin<'a>(&'a self, _pin: &'a Pin) -> Reply<'a, Result<(), PinError>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -2,11 +2,12 @@
 use super::{host::Host, start::StartError};
 use crate::{
     config::settings::{Settings, StorePlace},
+    domain::subject::Namespace,
     outbound::store::{
         cached::{CachedStore, REMEMBERED},
         sqlite::SqliteStore,
     },
-    ports::store::{BindingStore, MemoryStore, PinError},
+    ports::store::{BindingStore, MemoryStore, Pin, PinError},
 };
 use std::{path::PathBuf, sync::Arc};
 
@@ -29,11 +30,24 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Arc<dyn BindingSto
         Arc::clone(&host.clock),
         Arc::clone(&host.metrics),
     );
-    match cached.pin(settings.identity_key.fingerprint()).await {
+    match cached.pin(&pin(settings)).await {
         Ok(()) => Ok(Arc::new(cached)),
-        Err(error @ PinError::Other(_)) => Err(StartError::IdentityKey(error)),
+        Err(error @ (PinError::OtherKey(_) | PinError::OtherFormat { .. })) => {
+            Err(StartError::IdentityKey(error))
+        }
         Err(PinError::Store(error)) => Err(StartError::StoreFailed(error)),
     }
+}
+
+/// What the configuration makes identities with.
+fn pin(settings: &Settings) -> Pin {
+    let mut formats: Vec<(Namespace, Box<str>)> = Vec::new();
+    for issuer in &settings.issuers {
+        if !formats.iter().any(|(namespace, _)| *namespace == issuer.namespace) {
+            formats.push((issuer.namespace.clone(), "opaque".into()));
+        }
+    }
+    Pin { fingerprint: settings.identity_key.fingerprint(), formats }
 }
 
 async fn sqlite(path: PathBuf) -> Result<SqliteStore, StartError> {

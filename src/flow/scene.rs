@@ -7,7 +7,7 @@ use crate::{
     domain::{
         claims::{Claims, TokenKind, UserKind},
         grant::Service,
-        identity::{ChatIdentity, IdentityKey, KeyFingerprint},
+        identity::IdentityKey,
         secret::Secret,
         sid::{Kind, Sid},
         subject::Subject,
@@ -17,7 +17,10 @@ use crate::{
         Reply,
         clock::StoppedClock,
         recall::Digest,
-        store::{BindError, Binding, BindingStore, MemoryStore, PinError, StoreError},
+        store::{
+            BindError, Binding, BindingStore, FirstSight, Given, MemoryStore, Pin, PinError,
+            StoreError,
+        },
     },
 };
 use std::sync::Arc;
@@ -102,16 +105,11 @@ impl BindingStore for SilentStore {
         Box::pin(async { Err(silent()) })
     }
 
-    fn bind<'a>(
-        &'a self,
-        _: &'a Subject,
-        _: ChatIdentity,
-        _: Timestamp,
-    ) -> Reply<'a, Result<Binding, BindError>> {
+    fn bind<'a>(&'a self, _: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
         Box::pin(async { Err(BindError::Store(silent())) })
     }
 
-    fn pin(&self, _: KeyFingerprint) -> Reply<'_, Result<(), PinError>> {
+    fn pin<'a>(&'a self, _: &'a Pin) -> Reply<'a, Result<(), PinError>> {
         Box::pin(async { Err(PinError::Store(silent())) })
     }
 

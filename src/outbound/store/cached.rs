@@ -3,16 +3,12 @@
 //! A binding never changes, so what is remembered is right for as long as the store is known to be the one it came
 //! from: until `store.staleFor` after the store last answered anybody. Failures are never remembered.
 use crate::{
-    domain::{
-        identity::{ChatIdentity, KeyFingerprint},
-        subject::Subject,
-        time::Timestamp,
-    },
+    domain::subject::Subject,
     ports::{
         Reply,
         clock::Clock,
         recall::Digest,
-        store::{BindError, Binding, BindingStore, PinError, StoreError},
+        store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
     telemetry::metrics::Metrics,
     token::digest,
@@ -127,25 +123,27 @@ impl CachedStore {
         }
     }
 
-    async fn bind_once(
-        &self,
-        subject: &Subject,
-        identity: ChatIdentity,
-        at: Timestamp,
-    ) -> Result<Binding, BindError> {
-        let key = key_of(subject);
+    async fn bind_once(&self, sight: &FirstSight) -> Result<Given, BindError> {
+        let key = key_of(&sight.subject);
         self.distrust(&key).await;
+        let adopted = AtomicBool::new(false);
         // A flight that is cancelled is taken over by one of those who wait for it; what the first of them wrote is
         // what the next is told.
         let flight = self.bindings.try_get_with(key, async {
-            let bound = self.store.bind(subject, identity, at).await;
+            let bound = self.store.bind(sight).await;
             self.note("bind", outcome_of_bind(&bound));
-            bound
+            let given = bound?;
+            adopted.store(given.adopted, Ordering::Relaxed);
+            Ok(given.binding)
         });
-        flight.await.map_err(|error| match &*error {
-            BindError::Taken => BindError::Taken,
-            BindError::Store(cause) => BindError::Store(again(cause)),
-        })
+        match flight.await {
+            Ok(binding) => Ok(Given { binding, adopted: adopted.into_inner() }),
+            Err(error) => Err(match &*error {
+                BindError::Taken => BindError::Taken,
+                BindError::Unverified => BindError::Unverified,
+                BindError::Store(cause) => BindError::Store(again(cause)),
+            }),
+        }
     }
 }
 
@@ -181,21 +179,16 @@ impl BindingStore for CachedStore {
         })
     }
 
-    fn bind<'a>(
-        &'a self,
-        subject: &'a Subject,
-        identity: ChatIdentity,
-        at: Timestamp,
-    ) -> Reply<'a, Result<Binding, BindError>> {
-        Box::pin(self.bind_once(subject, identity, at))
+    fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
+        Box::pin(self.bind_once(sight))
     }
 
-    fn pin(&self, fingerprint: KeyFingerprint) -> Reply<'_, Result<(), PinError>> {
+    fn pin<'a>(&'a self, pin: &'a Pin) -> Reply<'a, Result<(), PinError>> {
         Box::pin(async move {
-            let pinned = self.store.pin(fingerprint).await;
+            let pinned = self.store.pin(pin).await;
             let outcome = match &pinned {
                 Ok(()) => Outcome::Ok,
-                Err(PinError::Other(_)) => Outcome::Refused,
+                Err(PinError::OtherKey(_) | PinError::OtherFormat { .. }) => Outcome::Refused,
                 Err(PinError::Store(cause)) => Outcome::of(Some(cause)),
             };
             self.note("pin", outcome);
@@ -232,6 +225,7 @@ impl Outcome {
         match error {
             None => Self::Ok,
             Some(StoreError::Unavailable(_)) => Self::Unavailable,
+            Some(StoreError::Rekeyed(_)) => Self::Refused,
             Some(StoreError::Damaged) => Self::Damaged,
         }
     }
@@ -245,10 +239,10 @@ impl Outcome {
     }
 }
 
-fn outcome_of_bind(bound: &Result<Binding, BindError>) -> Outcome {
+fn outcome_of_bind(bound: &Result<Given, BindError>) -> Outcome {
     match bound {
         Ok(_) => Outcome::Ok,
-        Err(BindError::Taken) => Outcome::Refused,
+        Err(BindError::Taken | BindError::Unverified) => Outcome::Refused,
         Err(BindError::Store(cause)) => Outcome::of(Some(cause)),
     }
 }
@@ -261,6 +255,7 @@ fn key_of(subject: &Subject) -> Digest {
 fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(cause) => StoreError::Unavailable(cause.to_string().into()),
+        StoreError::Rekeyed(fingerprint) => StoreError::Rekeyed(*fingerprint),
         StoreError::Damaged => StoreError::Damaged,
     }
 }
@@ -273,6 +268,7 @@ fn millis(span: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::{
+        domain::time::Timestamp,
         outbound::store::{
             contract::{self, identity, subject},
             sqlite::SqliteStore,
@@ -317,20 +313,15 @@ mod tests {
             Box::pin(async move { self.answer(self.inner.find(s).await).await? })
         }
 
-        fn bind<'a>(
-            &'a self,
-            subject: &'a Subject,
-            identity: ChatIdentity,
-            at: Timestamp,
-        ) -> Reply<'a, Result<Binding, BindError>> {
+        fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
             Box::pin(async move {
-                let bound = self.inner.bind(subject, identity, at).await;
+                let bound = self.inner.bind(sight).await;
                 self.answer(bound).await.map_err(BindError::Store)?
             })
         }
 
-        fn pin(&self, fingerprint: KeyFingerprint) -> Reply<'_, Result<(), PinError>> {
-            self.inner.pin(fingerprint)
+        fn pin<'a>(&'a self, pin: &'a Pin) -> Reply<'a, Result<(), PinError>> {
+            self.inner.pin(pin)
         }
 
         fn ping(&self) -> Reply<'_, Result<(), StoreError>> {
@@ -374,7 +365,7 @@ mod tests {
     }
 
     async fn bind(store: &CachedStore) -> Result<Binding, BindError> {
-        store.bind(&alice(), identity("u-a"), Timestamp(1)).await
+        Ok(store.bind(&FirstSight::of(&alice(), identity("u-a"))).await?.binding)
     }
 
     fn bound() -> Binding {
@@ -419,7 +410,7 @@ mod tests {
     #[tokio::test]
     async fn p12_64_who_ask_about_one_subject_ask_the_store_once() {
         let scene = scene(0);
-        scene.store.inner.bind(&alice(), identity("u-a"), Timestamp(1)).await.unwrap();
+        scene.store.inner.bind(&FirstSight::of(&alice(), identity("u-a"))).await.unwrap();
         let mut asking = JoinSet::new();
         for _ in 0..64 {
             let cached = Arc::clone(&scene.cached);
@@ -444,7 +435,7 @@ mod tests {
         }
         let mut waiting = JoinSet::new();
         waiting.spawn(async move {
-            second.bind(&alice(), identity("u-b"), Timestamp(2)).await.unwrap()
+            second.bind(&FirstSight::of(&alice(), identity("u-b"))).await.unwrap().binding
         });
         for _ in 0..100 {
             yield_now().await;
@@ -521,7 +512,7 @@ mod tests {
         for n in 0..5000 {
             let (subject, identity) =
                 (subject("corp", &n.to_string()), identity(&format!("u-{n}")));
-            cached.bind(&subject, identity, Timestamp(1)).await.unwrap();
+            cached.bind(&FirstSight::of(&subject, identity)).await.unwrap();
         }
         cached.bindings.run_pending_tasks().await;
         assert!(cached.bindings.entry_count() <= 50);

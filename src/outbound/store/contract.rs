@@ -3,9 +3,8 @@ use crate::{
     domain::{
         identity::{ChatIdentity, KeyFingerprint},
         subject::Subject,
-        time::Timestamp,
     },
-    ports::store::{BindError, Binding, BindingStore, MemoryStore, PinError},
+    ports::store::{BindError, Binding, BindingStore, FirstSight, MemoryStore, Pin, PinError},
 };
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -20,6 +19,10 @@ pub(crate) fn identity(text: &str) -> ChatIdentity {
 
 fn active(text: &str) -> Binding {
     Binding::Active(identity(text))
+}
+
+fn pin(fingerprint: KeyFingerprint) -> Pin {
+    Pin { fingerprint, formats: Vec::new() }
 }
 
 /// Runs every statement against an empty store of its own.
@@ -38,7 +41,7 @@ async fn bind(
     subject: &Subject,
     text: &str,
 ) -> Result<Binding, BindError> {
-    store.bind(subject, identity(text), Timestamp(1)).await
+    Ok(store.bind(&FirstSight::of(subject, identity(text))).await?.binding)
 }
 
 async fn a_subject_keeps_what_it_was_given_first(store: &impl BindingStore) {
@@ -97,12 +100,14 @@ async fn names_are_compared_byte_for_byte(store: &impl BindingStore) {
 async fn a_fingerprint_is_kept_while_identities_rest_on_it(store: &impl BindingStore) {
     let [first, second]: [KeyFingerprint; 2] =
         ["63458b39", "00000001"].map(|text| text.parse().unwrap());
-    store.pin(second).await.unwrap();
-    store.pin(first).await.unwrap();
-    store.pin(first).await.unwrap();
+    store.pin(&pin(second)).await.unwrap();
+    store.pin(&pin(first)).await.unwrap();
+    store.pin(&pin(first)).await.unwrap();
     bind(store, &subject("corp", "alice"), "u-1").await.unwrap();
-    assert!(matches!(store.pin(second).await, Err(PinError::Other(held)) if held == first));
-    store.pin(first).await.unwrap();
+    assert!(
+        matches!(store.pin(&pin(second)).await, Err(PinError::OtherKey(held)) if held == first)
+    );
+    store.pin(&pin(first)).await.unwrap();
 }
 
 async fn p12_64_concurrent_first_sights_give_one_identity<S: BindingStore + 'static>(

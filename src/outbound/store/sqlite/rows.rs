@@ -125,7 +125,7 @@ pub(super) fn pin(
     if let Some(held) = held
         && derived
     {
-        return Ok(Err(PinError::Other(held)));
+        return Ok(Err(PinError::OtherKey(held)));
     }
     let mut keep = connection
         .prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")?;

@@ -1,0 +1,76 @@
+-- Which import an identity came with; NULL where none brought it.
+ALTER TABLE identities ADD COLUMN import INTEGER;
+
+-- What operators did to an identity. `namespace` and `subject` are those a link, an unlink or an adoption was about;
+-- after an erasure keyed digests stand for names and reasons.
+CREATE TABLE history (
+    identity TEXT NOT NULL,
+    -- The edition that this made.
+    edition INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    why TEXT NOT NULL,
+    namespace TEXT,
+    subject TEXT,
+    PRIMARY KEY (identity, edition)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX history_by_subject ON history (namespace, subject) WHERE subject IS NOT NULL;
+
+-- Whose bindings changed lately, for those who remember them; a digest, or '*' for everybody's.
+CREATE TABLE changes (
+    edition INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (edition, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Identities that wait for the first sign-in whose claim has this value. `folded` is the value in lower case.
+CREATE TABLE unclaimed (
+    namespace TEXT NOT NULL,
+    value TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    PRIMARY KEY (namespace, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX unclaimed_by_folded ON unclaimed (namespace, folded);
+CREATE INDEX unclaimed_by_identity ON unclaimed (identity);
+
+-- Keyed digests of subjects that were erased, and the identity that stays reserved.
+CREATE TABLE erased (
+    digest TEXT NOT NULL PRIMARY KEY,
+    identity TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Imports: 'staging', 'checking', 'applied' (it holds; rows are still being moved), 'done', or 'given-up'.
+CREATE TABLE imports (
+    id INTEGER NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    -- When its process last did something.
+    beat INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+
+-- What an import laid aside. `waits` is 1 where `subject` is the value of a claim; both texts are empty where the
+-- identity has no subject. `state` is 'active' or 'retired'.
+CREATE TABLE staged (
+    import INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    waits INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    state TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    PRIMARY KEY (import, namespace, subject, waits, identity)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX staged_by_identity ON staged (import, identity);
+
+-- The number of the newest edition. Whoever changes something takes this row first, and first sights share it.
+INSERT INTO meta (key, value) VALUES ('edition', '0');
+-- '' or 'STATE ID' of the import that is under way.
+INSERT INTO meta (key, value) VALUES ('import', '');
