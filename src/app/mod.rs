@@ -16,6 +16,7 @@ pub mod tasks;
 pub use host::Host;
 pub use issuers::keys_config;
 pub use listeners::certificate_mistakes;
+pub use policy::namings;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;

@@ -1,12 +1,13 @@
 //! `issuers`: whose tokens are taken, and what else they must say.
 mod addresses;
 mod namespaces;
+mod naming;
 mod rules;
 mod tenants;
 
 use super::{
     reader::{Reader, duration, flag, texts},
-    settings::{IssuerSettings, KeySettings, TokenTypes},
+    settings::{Adopt, IdentityFormat, IssuerSettings, KeySettings, TokenTypes},
     tree::Cursor,
 };
 use crate::token::algorithm::Algorithm;
@@ -39,6 +40,7 @@ fn entry(
     let audit_until = rules::audit_until(at, reader);
     let keys = keys(at.get("keys").as_ref(), reader);
     let subject = subject(at, reader);
+    let naming = naming::naming(at, reader);
     let clock_skew = clock_skew(at, reader);
     let tenants = tenants::tenants(at, reader)?;
     let kept = Kept {
@@ -48,6 +50,7 @@ fn entry(
         audit_until,
         keys: keys?,
         subject,
+        naming: naming?,
         clock_skew: clock_skew?,
     };
     tenants.iter().map(|tenant| one(at, tenant.as_ref(), &kept)).collect()
@@ -61,6 +64,7 @@ struct Kept {
     audit_until: Option<crate::domain::time::Timestamp>,
     keys: KeySettings,
     subject: Vec<Box<str>>,
+    naming: (IdentityFormat, Option<Adopt>),
     clock_skew: Duration,
 }
 
@@ -88,6 +92,8 @@ fn one(
         allow_cnf: allow.iter().any(|claim| &**claim == "cnf"),
         namespace: namespace.parse().ok()?,
         subject: kept.subject.clone(),
+        identity: kept.naming.0.clone(),
+        adopt: kept.naming.1.clone(),
         rules: own_rule.into_iter().chain(kept.rules.iter().cloned()).collect(),
         audit_until: kept.audit_until,
         clock_skew: kept.clock_skew,
