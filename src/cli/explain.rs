@@ -143,7 +143,7 @@ fn stopped(why: &Unverified) -> Exit {
             | TypeHint::Actor
             | TypeHint::Confirmation,
         ) => "kind",
-        Unverified::ClaimRule(_) => "rules",
+        Unverified::ClaimRule(_) | Unverified::UnverifiedEmail => "rules",
     };
     for (check, seen) in CHECKS.iter().take_while(|(check, _)| *check != at) {
         passed(check, seen);
