@@ -5,6 +5,8 @@ mod naming;
 mod rules;
 mod tenants;
 
+pub(super) use naming::refuse_the_forgetful;
+
 use super::{
     reader::{Reader, duration, flag, texts},
     settings::{Adopt, IdentityFormat, IssuerSettings, KeySettings, TokenTypes},
@@ -101,19 +103,9 @@ fn one(
     })
 }
 
-/// The claims that name a person: never one that a user or a help desk can change (contract 4).
+/// The claims that name a person.
 fn subject(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Vec<Box<str>> {
-    const MUTABLE: &[&str] =
-        &["email", "preferred_username", "upn", "name", "nickname", "phone_number"];
-    let identity = at.get("identity");
-    let claim = identity.as_ref().and_then(|identity| identity.get("claim"));
     let subject = at.get("subject");
-    let allowed = flag(identity.as_ref(), "mutable");
-    for claim in subject.iter().flat_map(Cursor::items).chain(claim) {
-        if claim.text().is_some_and(|name| MUTABLE.contains(&name)) && !allowed {
-            claim.wrong(&mut reader.report, "a user or a help desk can change this claim, and would become somebody else (write one that stays, such as sub or oid)");
-        }
-    }
     let claims = texts(at, "subject").unwrap_or_else(|| vec!["sub".into()]);
     for (number, claim) in subject.iter().flat_map(Cursor::items).enumerate() {
         if claims.iter().take(number).any(|other| Some(&**other) == claim.text()) {

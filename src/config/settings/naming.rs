@@ -1,5 +1,5 @@
 //! How an issuer's identities are made (contract 4).
-use crate::domain::time::Timestamp;
+use crate::domain::{identity::IdentityPrefix, time::Timestamp};
 
 /// `issuers[].identity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct IdentityFormat {
     /// `format`, with what it is made of.
     pub source: IdentitySource,
     /// `prefix`: what readable identities begin with; empty without one, and for opaque ones.
-    pub prefix: Box<str>,
+    pub prefix: IdentityPrefix,
     /// `mutable`: a claim that a user or a help desk can change may name a person or their identity.
     pub mutable: bool,
 }
