@@ -25,20 +25,15 @@ use std::sync::Arc;
 
 /// The registry in a database.
 #[derive(Debug)]
-pub(in crate::outbound::store) struct SqlStore<D> {
+pub struct SqlStore<D> {
     driver: D,
     clock: Arc<dyn Clock>,
 }
 
 impl<D: Driver> SqlStore<D> {
     /// Keeps the registry with `driver`; `clock` says when an import last did something.
-    pub(in crate::outbound::store) fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
         Self { driver, clock }
-    }
-
-    /// What runs the statements.
-    pub(in crate::outbound::store) fn driver(&self) -> &D {
-        &self.driver
     }
 
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
