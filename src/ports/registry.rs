@@ -229,7 +229,7 @@ pub enum Change {
         /// One that the registry knows.
         identity: ChatIdentity,
         /// What makes the digests that remain.
-        key: IdentityKey,
+        key: Box<IdentityKey>,
     },
 }
 
