@@ -1,36 +1,16 @@
 //! Settings -> the rules and grants of the flow: expressions are compiled here.
 use crate::{
-    config::settings::{
-        GrantService, GrantSettings, IdentitySource, IssuerSettings, RuleSettings, Settings,
-        TokenTypes,
-    },
+    config::settings::{GrantService, GrantSettings, IssuerSettings, RuleSettings, TokenTypes},
     domain::{
         grant::Service,
         policy::{Expression, InvalidExpression, Place},
-        subject::Namespace,
     },
     flow::{
         permit::{Given, Grant},
-        registry::Naming,
         verify::{AcceptedKinds, ClaimRule, IssuerRules},
     },
 };
-use std::{collections::HashMap, sync::Arc};
-
-/// How the identities of each configured namespace are made: for whoever looks one up.
-pub fn namings(settings: &Settings) -> HashMap<Namespace, Naming> {
-    let mut namings: HashMap<Namespace, Naming> = HashMap::new();
-    for issuer in &settings.issuers {
-        let derives = issuer.identity.source == IdentitySource::Opaque;
-        let adopts_until = issuer.adopt.as_ref().map(|adopt| adopt.until);
-        let naming = namings
-            .entry(issuer.namespace.clone())
-            .or_insert(Naming { derives: true, adopts_until: None });
-        naming.derives &= derives;
-        naming.adopts_until = naming.adopts_until.max(adopts_until);
-    }
-    namings
-}
+use std::sync::Arc;
 
 /// What the verifier asks of an issuer's tokens.
 ///
