@@ -65,7 +65,7 @@ fn fit_together(identity: &Cursor<'_>, reader: &mut Reader<'_>) {
             None | Some(_) => {}
         }
     }
-    let prefix = identity.get("prefix").filter(|at| at.text().is_some_and(|text| text != ""));
+    let prefix = identity.get("prefix").filter(|at| at.text().is_some_and(|text| !text.is_empty()));
     if let Some(at) = prefix.filter(|_| format == Some("opaque")) {
         let what =
             "derived identities have no prefix (remove it, or write format: claim or expression)";

@@ -54,7 +54,9 @@ impl Reads {
     }
 
     fn all(&mut self, expressions: &[IdedExpr]) {
-        expressions.iter().for_each(|expression| self.visit(&expression.expr));
+        for expression in expressions {
+            self.visit(&expression.expr);
+        }
     }
 
     fn entry(&mut self, entry: &EntryExpr) {
