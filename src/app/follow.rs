@@ -120,7 +120,7 @@ impl Follower {
         }
         let readable = pin.formats.iter().any(|(_, line)| &**line != "opaque");
         if readable && settings.store.place == StorePlace::Memory {
-            return Err("readable identities need a durable store: start usher again".to_owned());
+            return Err("a readable format needs a durable store: start usher again".to_owned());
         }
         let pinned = self.lasting.store.pin(&pin).await;
         pinned.map_err(|error| chain(&StartError::of_pin(error)))
