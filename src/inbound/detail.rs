@@ -57,6 +57,15 @@ pub const CLAIM_RULE: &str = "the token does not satisfy one of the issuer's cla
 /// The token's kind is not the one that was declared.
 pub const DECLARED_TYPE: &str = "subject_token_type does not agree with the token's kind";
 
+/// DNS rebinding.
+pub const FOREIGN_HOST: &str =
+    "ask this listener as localhost, by a loopback address, or by one of its configured hosts";
+/// A proxy passes others on.
+pub const FORWARDED: &str =
+    "this listener is not for requests that a proxy passes on: ask it directly";
+/// A page in a browser.
+pub const FOREIGN_ORIGIN: &str = "pages of other origins may not ask this listener";
+
 /// `malformed_token`.
 pub fn malformed(what: Malformed) -> &'static str {
     match what {
