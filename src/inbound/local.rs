@@ -36,8 +36,13 @@ impl LocalRules {
         let refused = |detail| Err(Problem::new(Code::OriginRefused, detail));
         // HTTP/2 has the host in `:authority`, and a request in absolute form has two: all must be ours.
         let said = head.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
-        let hosts: Vec<&[u8]> =
-            head.uri.authority().map(|host| host.as_str().as_bytes()).into_iter().chain(said).collect();
+        let hosts: Vec<&[u8]> = head
+            .uri
+            .authority()
+            .map(|host| host.as_str().as_bytes())
+            .into_iter()
+            .chain(said)
+            .collect();
         if hosts.is_empty() || !hosts.iter().all(|host| self.is_ours(host)) {
             return refused(detail::FOREIGN_HOST);
         }
@@ -206,7 +211,8 @@ mod tests {
     fn over_tls_the_own_origin_is_https() {
         let rules = LocalRules::new(&[], true);
         let request = Request::get("/").header("host", "localhost");
-        let (head, ()) = request.header("origin", "https://localhost").body(()).unwrap().into_parts();
+        let (head, ()) =
+            request.header("origin", "https://localhost").body(()).unwrap().into_parts();
         assert!(rules.admit(&head).is_ok());
     }
 }

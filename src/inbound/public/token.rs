@@ -4,14 +4,13 @@ use super::{
     audit::Trail,
     exchange::{Ask, Steps},
     face::Face,
-    form,
 };
 use crate::{
     domain::time::Timestamp,
     flow::{issue::ChatToken, permit::Wish},
     inbound::{
         answer::{self, Answer},
-        body, detail,
+        body, detail, form,
         problem::{Code, Problem},
         request::{Call, RequestId},
     },

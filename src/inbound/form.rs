@@ -6,6 +6,30 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadForm;
 
+/// As [`parameters`], where every `%` must begin an encoded byte: what is looked up or changed must be exactly what was
+/// meant.
+pub(super) fn strict_parameters(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, BadForm> {
+    if has_stray_percent(text) {
+        return Err(BadForm);
+    }
+    parameters(text.as_bytes()).collect()
+}
+
+/// One segment of a path, decoded once; a `+` is a plus.
+pub(super) fn segment(text: &str) -> Result<Cow<'_, str>, BadForm> {
+    if has_stray_percent(text) {
+        return Err(BadForm);
+    }
+    percent_decode(text.as_bytes()).decode_utf8().map_err(|_| BadForm)
+}
+
+/// Whether a `%` is not followed by two hexadecimal digits (RFC 3986 section 2.1).
+fn has_stray_percent(text: &str) -> bool {
+    text.split('%').skip(1).any(|rest| {
+        !matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+    })
+}
+
 /// The name and the value of each parameter, in order.
 pub(super) fn parameters(
     text: &[u8],
@@ -37,5 +61,15 @@ mod tests {
         let read: Vec<_> = read.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(read, [("a", "b+c d"), ("a", "%61"), ("e", ""), ("", "f")]);
         assert_eq!(parameters(b"a=%ff").next(), Some(Err(BadForm)));
+    }
+
+    #[test]
+    fn strictly_no_percent_stands_alone() {
+        for text in ["%", "%4", "%zz", "a%2", "%%41", "a=%4g", "%ff"] {
+            assert_eq!(segment(text), Err(BadForm), "{text}");
+            assert_eq!(strict_parameters(text), Err(BadForm), "{text}");
+        }
+        assert_eq!(segment("a%2Fb+%25c%C3%AB").unwrap(), "a/b+%cë");
+        assert_eq!(strict_parameters("a=%2b").unwrap(), [("a".into(), "+".into())]);
     }
 }
