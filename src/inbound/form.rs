@@ -1,4 +1,8 @@
 //! `application/x-www-form-urlencoded`, in queries and in bodies.
+use super::{
+    detail,
+    problem::{Code, Problem},
+};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
@@ -13,6 +17,27 @@ pub(super) fn strict_parameters(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_,
         return Err(BadForm);
     }
     parameters(text.as_bytes()).collect()
+}
+
+/// The values of the parameters that are known, each at most once, strictly.
+///
+/// # Errors
+/// `bad_request`; also for a parameter that is not known, which may be a slip of one that is.
+pub(super) fn only_these<'a, const N: usize>(
+    query: &'a str,
+    known: [&str; N],
+) -> Result<[Option<Cow<'a, str>>; N], Problem> {
+    let wrong = |detail| Problem::new(Code::BadRequest, detail);
+    let mut found = [const { None }; N];
+    for (name, value) in strict_parameters(query).map_err(|_| wrong(detail::BAD_QUERY))? {
+        let place = known.iter().position(|known| *known == name);
+        let place = place.and_then(|at| found.get_mut(at));
+        let place = place.ok_or_else(|| wrong(detail::UNKNOWN_PARAMETER))?;
+        if place.replace(value).is_some() {
+            return Err(wrong(detail::REPEATED_PARAMETER));
+        }
+    }
+    Ok(found)
 }
 
 /// One segment of a path, decoded once; a `+` is a plus.
