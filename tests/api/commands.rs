@@ -89,7 +89,7 @@ fn a_port_in_use_is_69_and_names_the_address() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let place = Place::new();
-    let listen = json!({"public": address, "health": "127.0.0.1:0"});
+    let listen = json!({"public": address, "admin": "127.0.0.1:0", "health": "127.0.0.1:0"});
     place.configure("https://login.example.com", &json!({"listen": listen}));
     let refused = usher(&["serve", "--config", &config(&place)], "");
     assert_eq!(refused.status.code(), Some(69));
@@ -104,7 +104,8 @@ fn a_port_in_use_is_69_and_names_the_address() {
 fn a_stop_during_the_start_is_a_stop_and_a_locked_store_is_not_a_wrong_key() {
     let place = Place::new();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let listen = json!({"public": free.to_string(), "health": "127.0.0.1:0"});
+    let listen =
+        json!({"public": free.to_string(), "admin": "127.0.0.1:0", "health": "127.0.0.1:0"});
     place.configure("https://login.example.com", &json!({"listen": listen}));
     let holder = rusqlite::Connection::open(place.path("usher.db")).unwrap();
     holder.execute_batch("PRAGMA journal_mode=WAL; BEGIN EXCLUSIVE").unwrap();
@@ -137,7 +138,7 @@ fn a_certificate_that_does_not_fit_its_key_is_found_by_check() {
     fs::write(place.path("tls.crt"), one.cert.pem()).unwrap();
     fs::write(place.path("tls.key"), other.signing_key.serialize_pem()).unwrap();
     let tls = json!({"certificate": {"file": "tls.crt"}, "key": {"file": "tls.key"}});
-    let listen = json!({"public": {"address": "127.0.0.1:0", "tls": tls}});
+    let listen = json!({"public": {"address": "127.0.0.1:0", "tls": tls}, "admin": "127.0.0.1:0"});
     place.configure("https://login.example.com", &json!({"listen": listen}));
     let refused = usher(&["check", "--config", &config(&place)], "");
     assert_eq!(refused.status.code(), Some(69));

@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "clippy spares these in #[test] functions, but not in the helpers of a test binary"
 )]
+mod admin;
 mod client;
 mod commands;
 mod documents;

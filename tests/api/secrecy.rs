@@ -40,7 +40,9 @@ fn p13_at_trace_the_process_writes_no_token_and_no_secret() {
     let (idp, place) = (runtime.block_on(Idp::open()), Place::new());
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (public, health) = (free(), free());
-    let listen = json!({"public": public.to_string(), "health": health.to_string()});
+    let listen = json!({
+        "public": public.to_string(), "admin": "127.0.0.1:0", "health": health.to_string(),
+    });
     place.configure(idp.provider.issuer(), &json!({"listen": listen}));
     let log = std::fs::File::create(place.path("log")).unwrap();
     let mut usher = Command::new(env!("CARGO_BIN_EXE_usher"))

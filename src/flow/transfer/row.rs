@@ -1,0 +1,91 @@
+//! Rows as text -> rows that the registry can take.
+use super::fields::{Fields, Mistake, Shape};
+use crate::{
+    domain::{
+        identity::{ChatIdentity, IdentityKey, InvalidChatIdentity},
+        subject::{Namespace, Subject, SubjectId},
+    },
+    ports::registry::{ClashKind, Owner, Row, State},
+};
+
+/// Makes a row of what a line says.
+pub(super) fn of(fields: &Fields, shape: Shape) -> Result<Row, Mistake> {
+    let identity = identity(&fields.identity)?;
+    let state = match shape {
+        Shape::Registry => state(&fields.state)?,
+        Shape::Unclaimed => State::Unclaimed,
+    };
+    let is_nobody = fields.namespace.is_empty() && fields.name.is_empty();
+    let owner = match (state, is_nobody) {
+        (State::Retired | State::Unlinked, true) => Owner::Nobody,
+        (State::Unlinked, false) => return Err(Mistake::NotUnlinked),
+        (State::Active, true) => return Err(Mistake::Nobody),
+        (State::Active | State::Retired, false) => {
+            let (namespace, name) = names(fields, shape)?;
+            Owner::Subject(namespace, name)
+        }
+        (State::Unclaimed, true | false) => {
+            let (namespace, name) = names(fields, shape)?;
+            Owner::Waiting(namespace, name)
+        }
+    };
+    Ok(Row { owner, identity, is_retired: state == State::Retired })
+}
+
+fn identity(text: &str) -> Result<ChatIdentity, Mistake> {
+    if text.is_empty() {
+        return Err(Mistake::Empty("identity"));
+    }
+    if text.starts_with("g-") {
+        return Err(Mistake::GuestIdentity);
+    }
+    ChatIdentity::imported(text).map_err(|invalid| match invalid {
+        InvalidChatIdentity::Alphabet => Mistake::InvalidIdentity,
+        InvalidChatIdentity::Reserved => Mistake::ForbiddenIdentity,
+    })
+}
+
+fn state(text: &str) -> Result<State, Mistake> {
+    match text {
+        "" => Ok(State::Active),
+        _ => [State::Active, State::Retired, State::Unlinked, State::Unclaimed]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or(Mistake::UnknownState),
+    }
+}
+
+/// Namespace, and subject or match: both by the rules of subjects, so that they can equal what a token says.
+fn names(fields: &Fields, shape: Shape) -> Result<(Box<str>, Box<str>), Mistake> {
+    let label = shape.label(super::fields::Column::Name);
+    for (text, label) in [(&fields.namespace, "namespace"), (&fields.name, label)] {
+        if text.is_empty() {
+            return Err(Mistake::Empty(label));
+        }
+    }
+    let namespace: Namespace =
+        fields.namespace.parse().map_err(|_| Mistake::InvalidName("namespace"))?;
+    if namespace.as_str().starts_with("urn:usher:") {
+        return Err(Mistake::ReservedNamespace);
+    }
+    let name: SubjectId = fields.name.parse().map_err(|_| Mistake::InvalidName(label))?;
+    Ok((namespace.as_str().into(), name.as_str().into()))
+}
+
+/// What stands against a row without looking at any other: an identity that usher would derive for somebody else.
+pub(super) fn clash(row: &Row, key: &IdentityKey) -> Option<ClashKind> {
+    if !row.identity.has_derived_form() {
+        return None;
+    }
+    let is_own = match &row.owner {
+        // Nobody gets it.
+        Owner::Nobody => true,
+        Owner::Subject(namespace, name) => match (namespace.parse(), name.parse()) {
+            (Ok(namespace), Ok(id)) => key.derive(&Subject::new(namespace, id)) == row.identity,
+            (Err(_), _) | (_, Err(_)) => false,
+        },
+        // Whose it will be is not known, so it cannot be shown to be theirs.
+        Owner::Waiting(_, _) => false,
+    };
+    (!is_own).then_some(ClashKind::NotOwn)
+}
