@@ -6,6 +6,7 @@
 //! ```
 //!
 //! Both ways hold some thousand rows at a time, however long the file is.
+mod complaints;
 mod csv;
 mod export;
 mod fields;
@@ -13,6 +14,8 @@ mod import;
 mod json_lines;
 mod parser;
 mod row;
+#[cfg(test)]
+mod scene;
 mod write;
 
 use crate::ports::store::StoreError;

@@ -69,7 +69,9 @@ pub(super) mod tests {
 
     fn text(format: Format, rows: &[Row]) -> String {
         let mut text = head(format).to_owned();
-        rows.iter().for_each(|row| super::row(format, row, &mut text));
+        for row in rows {
+            super::row(format, row, &mut text);
+        }
         text
     }
 
