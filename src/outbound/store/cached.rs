@@ -1,20 +1,25 @@
 //! The memory in front of any store (contract 8, "Store down").
 //!
-//! A binding never changes, so what is remembered is right for as long as the store is known to be the one it came
-//! from: until `store.staleFor` after the store last answered anybody. Failures are never remembered.
+//! A binding changes only where an operator changes it, and then the store's feed of changes says so: it is asked every
+//! second ([`CachedStore::follow`]). While the store is silent what is remembered goes on, until `store.staleFor` after it
+//! last answered anybody. Failures are never remembered.
+mod recent;
+
+use super::sql::digest_of;
 use crate::{
     domain::subject::Subject,
     ports::{
         Reply,
         clock::Clock,
         recall::Digest,
+        registry::{Changes, Edition, Registry},
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
     telemetry::metrics::Metrics,
-    token::digest,
 };
 use futures_util::FutureExt;
 use moka::{future::Cache, policy::EvictionPolicy};
+use recent::Recent;
 use std::{
     fmt,
     sync::{
@@ -38,6 +43,13 @@ pub struct CachedStore {
     /// The uptime in milliseconds at which the store last answered.
     answered: AtomicU64,
     failing: AtomicBool,
+    /// Whose feed is followed.
+    registry: Option<Arc<dyn Registry>>,
+    /// The registry's edition up to which that was done.
+    followed: AtomicU64,
+    /// Counted up whenever something that may be remembered somewhere has changed.
+    edition: AtomicU64,
+    recent: Recent,
 }
 
 /// Why a flight brought nothing that may be remembered.
@@ -66,7 +78,49 @@ impl CachedStore {
             metrics,
             answered,
             failing: AtomicBool::new(false),
+            registry: None,
+            followed: AtomicU64::new(0),
+            edition: AtomicU64::new(0),
+            recent: Recent::default(),
         }
+    }
+
+    /// The same, following the changes of `registry`, which is the store's.
+    #[must_use]
+    pub fn following(self, registry: Arc<dyn Registry>) -> Self {
+        Self { registry: Some(registry), ..self }
+    }
+
+    /// Asks what changed since it was last asked, and forgets that. Call it at least every second.
+    ///
+    /// # Errors
+    /// The store cannot answer; nothing is forgotten then.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let Some(registry) = &self.registry else { return Ok(()) };
+        let since = Edition(self.followed.load(Ordering::Relaxed));
+        let changes = registry.changes(since).await;
+        self.note("changes", Outcome::of(changes.as_ref().err()));
+        let Changes { edition, subjects } = changes?;
+        let now = millis(self.clock.uptime());
+        for key in self.recent.over(now) {
+            self.bindings.invalidate(&key).await;
+        }
+        match subjects {
+            Some(subjects) if subjects.is_empty() => {}
+            Some(subjects) => {
+                self.recent.add(&subjects, now);
+                for key in &subjects {
+                    self.bindings.invalidate(key).await;
+                }
+                self.edition.fetch_add(1, Ordering::Release);
+            }
+            None => {
+                self.bindings.invalidate_all();
+                self.edition.fetch_add(1, Ordering::Release);
+            }
+        }
+        self.followed.store(edition.0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Takes note of what the store's answer shows about the store itself. A damaged row shows nothing.
@@ -89,7 +143,7 @@ impl CachedStore {
     }
 
     fn recalled(&self, key: &Digest) -> Option<Binding> {
-        if !self.is_trusted() {
+        if !self.is_trusted() || self.recent.has(key) {
             return None;
         }
         // The memory waits only when it tidies itself, and then this is a miss.
@@ -108,13 +162,17 @@ impl CachedStore {
         key: Digest,
         subject: &Subject,
     ) -> Result<Option<Binding>, StoreError> {
+        if self.recent.has(&key) {
+            return self.find_now(subject).await;
+        }
         self.distrust(&key).await;
+        let before = self.edition();
         let flight = self.bindings.try_get_with(key, async {
-            let found = self.store.find(subject).await;
-            self.note("find", Outcome::of(found.as_ref().err()));
-            found.map_err(Absent::Failed)?.ok_or(Absent::Never)
+            self.find_now(subject).await.map_err(Absent::Failed)?.ok_or(Absent::Never)
         });
-        match flight.await {
+        let flown = flight.await;
+        self.forget_if_old(&key, before).await;
+        match flown {
             Ok(binding) => Ok(Some(binding)),
             Err(absent) => match &*absent {
                 Absent::Never => Ok(None),
@@ -123,20 +181,43 @@ impl CachedStore {
         }
     }
 
+    async fn find_now(&self, subject: &Subject) -> Result<Option<Binding>, StoreError> {
+        let found = self.store.find(subject).await;
+        self.note("find", Outcome::of(found.as_ref().err()));
+        found
+    }
+
+    /// What was asked before a change that came meanwhile may not be remembered.
+    async fn forget_if_old(&self, key: &Digest, before: u64) {
+        if self.edition() != before {
+            self.bindings.invalidate(key).await;
+        }
+    }
+
+    async fn bind_now(&self, sight: &FirstSight) -> Result<Given, BindError> {
+        let bound = self.store.bind(sight).await;
+        self.note("bind", outcome_of_bind(&bound));
+        bound
+    }
+
     async fn bind_once(&self, sight: &FirstSight) -> Result<Given, BindError> {
         let key = key_of(&sight.subject);
+        if self.recent.has(&key) {
+            return self.bind_now(sight).await;
+        }
         self.distrust(&key).await;
+        let before = self.edition();
         let adopted = AtomicBool::new(false);
         // A flight that is cancelled is taken over by one of those who wait for it; what the first of them wrote is
         // what the next is told.
         let flight = self.bindings.try_get_with(key, async {
-            let bound = self.store.bind(sight).await;
-            self.note("bind", outcome_of_bind(&bound));
-            let given = bound?;
+            let given = self.bind_now(sight).await?;
             adopted.store(given.adopted, Ordering::Relaxed);
             Ok(given.binding)
         });
-        match flight.await {
+        let flown = flight.await;
+        self.forget_if_old(&key, before).await;
+        match flown {
             Ok(binding) => Ok(Given { binding, adopted: adopted.into_inner() }),
             Err(error) => Err(match &*error {
                 BindError::Taken => BindError::Taken,
@@ -154,8 +235,11 @@ impl BindingStore for CachedStore {
         Some(binding)
     }
 
+    fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
     fn vouches(&self, edition: u64) -> bool {
-        // A binding never changes, so there is one edition; only the store's silence ends the trust.
         let vouches = edition == self.edition() && self.is_trusted();
         if vouches {
             self.metrics.identity_cache(true);
@@ -248,7 +332,7 @@ fn outcome_of_bind(bound: &Result<Given, BindError>) -> Outcome {
 }
 
 fn key_of(subject: &Subject) -> Digest {
-    digest::of(&[subject.namespace().as_str().as_bytes(), subject.id().as_str().as_bytes()])
+    digest_of(subject.namespace().as_str(), subject.id().as_str())
 }
 
 /// The same failure for each of those who waited for one flight.
@@ -378,7 +462,8 @@ mod tests {
         let folders = Mutex::new(Vec::new());
         contract::holds(|| {
             let folder = tempfile::tempdir().unwrap();
-            let store = SqliteStore::open(&folder.path().join("usher.db")).unwrap();
+            let path = folder.path().join("usher.db");
+            let store = SqliteStore::open(&path, true, contract::clock()).unwrap();
             folders.lock().unwrap().push(folder);
             over(Arc::new(store))
         })

@@ -5,5 +5,5 @@ pub mod cached;
 #[cfg(test)]
 mod contract;
 pub mod recall;
-mod sql;
+pub mod sql;
 pub mod sqlite;

@@ -1,15 +1,27 @@
 //! The registry in SQL, once for every database (contract 4 and 8).
 //!
-//! What SQLite and PostgreSQL do differently is behind [`Driver`] and [`Tx`]; statements are plain SQL that both take.
+//! What `SQLite` and `PostgreSQL` do differently is behind [`Driver`] and [`Tx`]; statements are plain SQL that both take.
 //! A [`Job`] decides before it writes: its answer, also a refusal, is committed.
-pub(super) mod tx;
+mod binding;
+mod changing;
+mod gate;
+mod history;
+mod imported;
+mod importing;
+mod pinning;
+mod reading;
+mod rekeying;
+mod store;
+mod tx;
 
 use crate::ports::store::StoreError;
+pub(super) use gate::digest_of;
 use std::{fmt::Debug, future::Future, time::Duration};
-pub(super) use tx::{Fault, Row, Tx, Value};
+pub use store::SqlStore;
+pub use tx::{Cell, Fault, Row, Tx, Value};
 
 /// Runs jobs in transactions of one database.
-pub(super) trait Driver: Debug + Send + Sync + 'static {
+pub trait Driver: Debug + Send + Sync + 'static {
     /// Whether what is written outlives the process.
     fn is_durable(&self) -> bool;
 
@@ -28,12 +40,15 @@ pub(super) trait Driver: Debug + Send + Sync + 'static {
         pace: Pace,
     ) -> impl Future<Output = Result<J::Answer, StoreError>> + Send;
 
+    /// Whether the database can be read and written now.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Brings the database to this version's schema; whether there was anything to do.
     fn migrate(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// What happens in one transaction. It may be run more than once, so it must come to the same when it did it before.
-pub(super) trait Job: Send + Sync + 'static {
+pub trait Job: Send + Sync + 'static {
     /// What it finds out.
     type Answer: Send + 'static;
 
@@ -43,7 +58,7 @@ pub(super) trait Job: Send + Sync + 'static {
 
 /// How long a job may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub enum Pace {
     /// Somebody waits for the answer of a request.
     Request,
     /// An operator's work on many rows. It must not stand in the way of requests.
@@ -52,7 +67,7 @@ pub(super) enum Pace {
 
 impl Pace {
     /// The deadline, with all that is tried again.
-    pub(super) fn deadline(self) -> Duration {
+    pub fn deadline(self) -> Duration {
         match self {
             Self::Request => Duration::from_secs(5),
             Self::Bulk => Duration::from_mins(15),
