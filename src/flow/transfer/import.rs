@@ -138,7 +138,7 @@ impl<'a> Import<'a> {
     }
 
     /// The next bytes. However long they take, the import stays alive.
-    async fn next(&self, source: &mut impl Source) -> Result<Option<Bytes>, ImportFailure> {
+    async fn next(&mut self, source: &mut impl Source) -> Result<Option<Bytes>, ImportFailure> {
         let mut next = pin!(source.next());
         loop {
             match tokio::time::timeout(BEAT, &mut next).await {
