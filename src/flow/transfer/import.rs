@@ -3,6 +3,7 @@ use super::{
     ImportFailure, Imported, KEPT, Options, Phase, Progress, Source,
     complaints::Complaints,
     fields::{Found, Shape},
+    ownership,
     parser::Parser,
     row,
 };
@@ -40,6 +41,9 @@ pub async fn import(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Imported, ImportFailure> {
     registrar.settle().await.map_err(ImportFailure::Store)?;
+    if !options.allow_links {
+        ownership::has_the_key(registrar, order).await?;
+    }
     let id = registrar.store().begin_import(&registrar.author(order)).await?;
     let mut import = Import::new(registrar, id, options, order, progress);
     let outcome = import.take(&mut source).await;
@@ -159,7 +163,7 @@ impl<'a> Import<'a> {
                         self.warnings.add(line, &OUTSIDE);
                     }
                     if !self.options.allow_links
-                        && let Some(clash) = row::clash(&row, self.registrar.key())
+                        && let Some(clash) = ownership::clash(&row, self.registrar.key())
                     {
                         self.clashes.add(line, &clash);
                     }
@@ -287,7 +291,7 @@ mod tests {
         super::scene::{CSV, Fake, Pieces, Stage, key, lines, subject, take},
         *,
     };
-    use crate::domain::subject::Subject;
+    use crate::{domain::subject::Subject, ports::store::StoreError};
     use std::{fmt::Write as _, sync::Arc};
 
     const HEADER: &str = "namespace,subject,identity\r\n";
@@ -371,6 +375,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn p12_with_another_key_than_the_stores_nobodys_own_identity_can_be_known() {
+        let store = with_zoe();
+        store.state().other_key = Some("00000001".parse().unwrap());
+        let failure = take(&store, file(&["corp,alice,a"]), CSV).await.0.unwrap_err();
+        assert!(matches!(failure, ImportFailure::Store(StoreError::Rekeyed(_))), "{failure:?}");
+        assert!(untouched(&store));
+        let links = Options { allow_links: true, ..CSV };
+        assert_eq!(take(&store, file(&["corp,alice,a"]), links).await.0.unwrap().new, 1);
+    }
+
+    #[tokio::test]
     async fn a_dry_run_counts_and_leaves_nothing() {
         let store = with_zoe();
         let dry = Options { dry_run: true, ..CSV };
@@ -405,8 +420,7 @@ mod tests {
         assert!(untouched(&store));
         for call in ["stage", "verify", "apply"] {
             let store = with_zoe();
-            store.state().fails =
-                Some((call, || ImportError::Store(crate::ports::store::StoreError::Damaged)));
+            store.state().fails = Some((call, || ImportError::Store(StoreError::Damaged)));
             let failure = take(&store, file(&["corp,alice,a"]), CSV).await.0.unwrap_err();
             assert!(matches!(failure, ImportFailure::Store(_)), "{call}");
             assert!(untouched(&store), "{call}");

@@ -12,6 +12,7 @@ mod export;
 mod fields;
 mod import;
 mod json_lines;
+mod ownership;
 mod parser;
 mod row;
 #[cfg(test)]

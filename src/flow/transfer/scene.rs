@@ -2,7 +2,7 @@
 use super::{Complaint, Format, ImportFailure, Imported, Options, Progress, Source, import};
 use crate::{
     domain::{
-        identity::{ChatIdentity, IdentityKey},
+        identity::{ChatIdentity, IdentityKey, KeyFingerprint},
         secret::Secret,
         subject::Subject,
         time::Timestamp,
@@ -12,8 +12,9 @@ use crate::{
         Reply,
         clock::StoppedClock,
         registry::{
-            Author, Change, ChangeError, Changed, Changes, Clash, ClashKind, Edition, Filter,
-            Holding, ImportError, ImportId, Owner, Record, Registry, Rekey, Rekeyed, Row, Verified,
+            Author, Change, ChangeError, Changed, Changes, Clash, ClashKind, Conflict, Edition,
+            Filter, Holding, ImportError, ImportId, Owner, Record, Registry, Rekey, Rekeyed, Row,
+            Verified,
         },
         store::StoreError,
     },
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) most: usize,
     /// So many times somebody's first sight comes between.
     pub(super) overtakes: usize,
+    /// The key that its identities were made with, where it is not the one that is configured.
+    pub(super) other_key: Option<KeyFingerprint>,
     /// The call that fails.
     pub(super) fails: Option<Failing>,
 }
@@ -253,7 +256,12 @@ impl Registry for Fake {
     }
 
     fn rekey<'a>(&'a self, _: &'a Rekey, _: &'a Author) -> Reply<'a, Result<Rekeyed, ChangeError>> {
-        unimplemented!()
+        let other = self.state().other_key;
+        let answer = match other {
+            Some(held) => Err(Conflict::OtherKey(held).into()),
+            None => Ok(Rekeyed::default()),
+        };
+        Box::pin(async { answer })
     }
 
     fn migrate(&self) -> Reply<'_, Result<bool, StoreError>> {
