@@ -3,6 +3,8 @@
 //! A binding changes only where an operator changes it, and then the store's feed of changes says so: it is asked every
 //! second ([`CachedStore::follow`]). While the store is silent what is remembered goes on, until `store.staleFor` after it
 //! last answered anybody. Failures are never remembered.
+mod feed;
+mod outcome;
 mod recent;
 
 use super::sql::digest_of;
@@ -12,13 +14,14 @@ use crate::{
         Reply,
         clock::Clock,
         recall::Digest,
-        registry::{Changes, Edition, Registry},
+        registry::Registry,
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
     telemetry::metrics::Metrics,
 };
 use futures_util::FutureExt;
 use moka::{future::Cache, policy::EvictionPolicy};
+use outcome::{Outcome, again, outcome_of_bind};
 use recent::Recent;
 use std::{
     fmt,
@@ -89,38 +92,6 @@ impl CachedStore {
     #[must_use]
     pub fn following(self, registry: Arc<dyn Registry>) -> Self {
         Self { registry: Some(registry), ..self }
-    }
-
-    /// Asks what changed since it was last asked, and forgets that. Call it at least every second.
-    ///
-    /// # Errors
-    /// The store cannot answer; nothing is forgotten then.
-    pub async fn follow(&self) -> Result<(), StoreError> {
-        let Some(registry) = &self.registry else { return Ok(()) };
-        let since = Edition(self.followed.load(Ordering::Relaxed));
-        let changes = registry.changes(since).await;
-        self.note("changes", Outcome::of(changes.as_ref().err()));
-        let Changes { edition, subjects } = changes?;
-        let now = millis(self.clock.uptime());
-        for key in self.recent.over(now) {
-            self.bindings.invalidate(&key).await;
-        }
-        match subjects {
-            Some(subjects) if subjects.is_empty() => {}
-            Some(subjects) => {
-                self.recent.add(&subjects, now);
-                for key in &subjects {
-                    self.bindings.invalidate(key).await;
-                }
-                self.edition.fetch_add(1, Ordering::Release);
-            }
-            None => {
-                self.bindings.invalidate_all();
-                self.edition.fetch_add(1, Ordering::Release);
-            }
-        }
-        self.followed.store(edition.0, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Takes note of what the store's answer shows about the store itself. A damaged row shows nothing.
@@ -295,53 +266,8 @@ impl fmt::Debug for CachedStore {
     }
 }
 
-/// What an operation showed: `usher_store_operations_total`'s outcomes.
-#[derive(Clone, Copy)]
-enum Outcome {
-    Ok,
-    Refused,
-    Unavailable,
-    Damaged,
-}
-
-impl Outcome {
-    fn of(error: Option<&StoreError>) -> Self {
-        match error {
-            None => Self::Ok,
-            Some(StoreError::Unavailable(_)) => Self::Unavailable,
-            Some(StoreError::Rekeyed(_)) => Self::Refused,
-            Some(StoreError::Damaged) => Self::Damaged,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Unavailable | Self::Damaged => "failed",
-        }
-    }
-}
-
-fn outcome_of_bind(bound: &Result<Given, BindError>) -> Outcome {
-    match bound {
-        Ok(_) => Outcome::Ok,
-        Err(BindError::Taken | BindError::Unverified) => Outcome::Refused,
-        Err(BindError::Store(cause)) => Outcome::of(Some(cause)),
-    }
-}
-
 fn key_of(subject: &Subject) -> Digest {
     digest_of(subject.namespace().as_str(), subject.id().as_str())
-}
-
-/// The same failure for each of those who waited for one flight.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(cause) => StoreError::Unavailable(cause.to_string().into()),
-        StoreError::Rekeyed(fingerprint) => StoreError::Rekeyed(*fingerprint),
-        StoreError::Damaged => StoreError::Damaged,
-    }
 }
 
 fn millis(span: Duration) -> u64 {

@@ -4,6 +4,7 @@
 //! A [`Job`] decides before it writes: its answer, also a refusal, is committed.
 mod binding;
 mod changing;
+mod comparing;
 mod gate;
 mod history;
 mod imported;

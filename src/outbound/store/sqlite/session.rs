@@ -133,15 +133,14 @@ impl Session {
         if self.open.as_ref().is_some_and(|(_, id)| there.is_none() || *id != there) {
             self.open = None;
         }
-        let (connection, _) = match self.open.take() {
-            Some(open) => self.open.insert(open),
-            None => {
-                let (connection, was_behind) = file::open(path, migrates)?;
-                self.migrated |= was_behind;
-                self.open.insert((connection, FileId::at(path)))
-            }
+        let open = if let Some(open) = self.open.take() {
+            open
+        } else {
+            let (connection, was_behind) = file::open(path, migrates)?;
+            self.migrated |= was_behind;
+            (connection, FileId::at(path))
         };
-        Ok(connection)
+        Ok(&mut self.open.insert(open).0)
     }
 }
 
