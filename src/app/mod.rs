@@ -20,4 +20,4 @@ pub use listeners::certificate_mistakes;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;
-pub use store::{Opened, namings, open as open_store, registry};
+pub use store::{Opened, namings, open as open_store, pin, registry};

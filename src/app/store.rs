@@ -72,7 +72,7 @@ async fn bare(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Bare, StartE
 }
 
 /// What the configuration makes identities with.
-fn pin(settings: &Settings) -> Pin {
+pub fn pin(settings: &Settings) -> Pin {
     let mut formats: Vec<(Namespace, Box<str>)> = Vec::new();
     for issuer in &settings.issuers {
         if !formats.iter().any(|(namespace, _)| *namespace == issuer.namespace) {
