@@ -4,15 +4,17 @@ use super::{
     host::Host,
     issuers::Issuers,
     listeners::Certificates,
+    naming,
     ready::Latches,
     reload::{self, Reader, Reread},
     running::{Load, seconds},
+    start::StartError,
     tasks::Stop,
 };
 use crate::{
     config::{
         Mistakes,
-        settings::{Listener, Settings},
+        settings::{Listener, Settings, StorePlace},
     },
     inbound::public::{Exchange, Public},
     outbound::files::Glance,
@@ -44,7 +46,7 @@ impl Reader for Follower {
         };
         // Reading files takes as long as their file system likes.
         let read = tokio::task::spawn_blocking(move || load()).await;
-        self.follow(read.map_err(|error| error.to_string()))
+        self.follow(read.map_err(|error| error.to_string())).await
     }
 }
 
@@ -67,12 +69,12 @@ impl Follower {
         }
     }
 
-    fn follow(&mut self, read: Result<Result<Settings, Mistakes>, String>) -> Reread {
+    async fn follow(&mut self, read: Result<Result<Settings, Mistakes>, String>) -> Reread {
         let mut files = self.settings.files.clone();
         let outcome = match read {
             Ok(Ok(settings)) => {
                 files.clone_from(&settings.files);
-                self.adopt(settings)
+                self.adopt(settings).await
             }
             Ok(Err(mistakes)) => {
                 files = mistakes.files().to_vec();
@@ -91,8 +93,9 @@ impl Follower {
     }
 
     /// Works with `settings` from now on, but for what only a start can change.
-    fn adopt(&mut self, mut settings: Settings) -> Result<(), String> {
+    async fn adopt(&mut self, mut settings: Settings) -> Result<(), String> {
         self.keep_what_a_start_sets(&mut settings);
+        self.pin(&settings).await?;
         let said = |error: &dyn std::error::Error| chain(error);
         self.issuers.follow(&settings, &self.host).map_err(|error| said(&error))?;
         let revision = self.revision + 1;
@@ -107,6 +110,20 @@ impl Follower {
         self.revision = revision;
         self.settings = settings;
         Ok(())
+    }
+
+    /// Another format is refused while identities rest on the old one, as at a start (contract 4).
+    async fn pin(&self, settings: &Settings) -> Result<(), String> {
+        let pin = naming::pin(settings);
+        if pin == naming::pin(&self.settings) {
+            return Ok(());
+        }
+        let readable = pin.formats.iter().any(|(_, line)| &**line != "opaque");
+        if readable && settings.store.place == StorePlace::Memory {
+            return Err("readable identities need a durable store: start usher again".to_owned());
+        }
+        let pinned = self.lasting.store.pin(&pin).await;
+        pinned.map_err(|error| chain(&StartError::of_pin(error)))
     }
 
     fn keep_what_a_start_sets(&self, settings: &mut Settings) {

@@ -1,4 +1,6 @@
 //! What usher was told, once it cannot be wrong.
+mod naming;
+
 use crate::{
     domain::{
         grant::{Life, Service, Terms},
@@ -10,6 +12,7 @@ use crate::{
     outbound::http::proxy::ProxySettings,
     token::algorithm::Algorithm,
 };
+pub use naming::{Adopt, IdentityFormat, IdentitySource};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use url::Url;
 
@@ -113,6 +116,10 @@ pub struct IssuerSettings {
     pub namespace: Namespace,
     /// `subject`, never empty.
     pub subject: Vec<Box<str>>,
+    /// `identity`: how a subject's identity is made.
+    pub identity: IdentityFormat,
+    /// `adopt`: whether a first sign-in may take an identity that waits for it.
+    pub adopt: Option<Adopt>,
     /// `claimValidationRules`, and for a tenant `tid`.
     pub rules: Vec<RuleSettings>,
     /// `enforcement: {auditUntil: DATE}`: until then a rule's *expression* that refuses is only logged and counted.
