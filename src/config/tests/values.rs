@@ -185,9 +185,8 @@ fn who_may_come_to_admin_and_egress_is_configured() {
     let egress = settings.egress.unwrap();
     assert_eq!(egress.lookup[1].as_str(), "https://a.example");
     assert_eq!(egress.token.unwrap().reveal(), b"0123456789abcdef0123456789abcdef");
-    let mistakes = |section: &str, value: &str| {
-        Fixture::new().mistakes(&yaml(&[(section, value)])).join("\n")
-    };
+    let mistakes =
+        |section: &str, value: &str| Fixture::new().mistakes(&yaml(&[(section, value)])).join("\n");
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let token = format!("{{name: ops, sha256: {digest}, role: reader}}");
     assert!(
