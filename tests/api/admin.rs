@@ -204,6 +204,17 @@ async fn an_identity_is_one_segment_strictly_decoded() {
 }
 
 #[tokio::test]
+async fn a_user_whose_identity_was_imported_is_given_it_whatever_characters_it_has() {
+    let (idp, place, usher) = house().await;
+    let ops = Operator::of(&place, &usher);
+    let file =
+        json!({"namespace": "corp", "subject": "alice", "identity": "a\"l\\i,ce@example.com"});
+    assert_eq!(ops.import("?format=jsonl", &file.to_string()).await.status, 200);
+    assert_eq!(usher.identity(&idp.token("alice")).await, "a\"l\\i,ce@example.com");
+    usher.stop().await;
+}
+
+#[tokio::test]
 async fn an_export_is_imported_elsewhere_to_the_same_bytes() {
     let (idp, place, usher) = house().await;
     let ops = Operator::of(&place, &usher);
@@ -286,8 +297,8 @@ async fn a_client_that_goes_away_ends_its_import_and_the_next_one_need_not_wait(
     usher.stop().await;
 }
 
-/// Every route, with what it takes to be let in.
-const ROUTES: &[(&str, &str)] = &[
+/// Every route.
+pub(crate) const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/identities"),
     ("GET", "/api/identities/x"),
     ("POST", "/api/identities/x/links"),

@@ -35,9 +35,18 @@ pub(crate) fn config(place: &Place) -> String {
 fn a_wrong_command_line_is_64_and_help_is_0() {
     assert_eq!(usher(&["nonsense"], "").status.code(), Some(64));
     assert_eq!(usher(&["serve", "--nonsense"], "").status.code(), Some(64));
-    for command in
-        ["serve", "dev", "probe", "check", "explain", "schema", "openapi", "completions", "man"]
-    {
+    for command in [
+        "serve",
+        "dev",
+        "probe",
+        "check",
+        "explain",
+        "console",
+        "schema",
+        "openapi",
+        "completions",
+        "man",
+    ] {
         let help = usher(&[command, "--help"], "");
         assert_eq!(help.status.code(), Some(0), "{command}");
         assert!(text(&help.stdout).contains("Example:\n  usher"), "{command}");
@@ -98,6 +107,55 @@ fn a_port_in_use_is_69_and_names_the_address() {
         "{}",
         text(&refused.stderr)
     );
+}
+
+#[test]
+fn an_admin_port_in_use_ends_the_start_too() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let place = Place::new();
+    let listen = json!({"public": "127.0.0.1:0", "admin": address, "health": "127.0.0.1:0"});
+    place.configure("https://login.example.com", &json!({"listen": listen}));
+    let refused = usher(&["serve", "--config", &config(&place)], "");
+    assert_eq!(refused.status.code(), Some(69));
+    let said = text(&refused.stderr);
+    assert!(said.contains("admin listener") && said.contains(&address), "{said}");
+}
+
+/// `usher console` with the state directory of a place.
+fn console(place: &Place) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+    command.args(["console", "--config", &config(place)]).env_clear();
+    command.env("STATE_DIRECTORY", place.path("state")).output().unwrap()
+}
+
+#[test]
+fn console_prints_its_url_with_the_token_in_the_fragment_or_says_what_is_missing() {
+    let place = Place::new();
+    let listen = json!({"public": "127.0.0.1:0", "admin": "127.0.0.1:4182"});
+    place.configure("https://login.example.com", &json!({"listen": listen}));
+    let early = console(&place);
+    assert_eq!(early.status.code(), Some(69));
+    assert!(text(&early.stderr).contains("usher serve makes it"), "{}", text(&early.stderr));
+
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("state/admin-token"), "usher_adm_abc\n").unwrap();
+    let found = console(&place);
+    assert_eq!(found.status.code(), Some(0), "{}", text(&found.stderr));
+    assert_eq!(text(&found.stdout), "http://127.0.0.1:4182/#token=usher_adm_abc\n");
+
+    let token = json!([{"name": "ops", "sha256": "0".repeat(64), "role": "operator"}]);
+    let admin = json!({"listen": listen, "admin": {"tokens": token}});
+    place.configure("https://login.example.com", &admin);
+    let configured = console(&place);
+    assert_eq!(configured.status.code(), Some(69));
+    let said = text(&configured.stderr);
+    assert!(said.contains("admin.tokens") && said.contains("/#token="), "{said}");
+    assert!(!said.contains("usher_adm_abc") && configured.stdout.is_empty(), "{said}");
+
+    let socket = json!({"listen": {"admin": format!("unix:{}", place.path("a.sock").display())}});
+    place.configure("https://login.example.com", &socket);
+    assert_eq!(console(&place).status.code(), Some(69));
 }
 
 #[test]

@@ -143,6 +143,10 @@ impl Usher {
         tcp(self.0.egress().unwrap())
     }
 
+    pub(crate) fn has_no_egress(&self) -> bool {
+        self.0.egress().is_none()
+    }
+
     pub(crate) async fn exchange(&self, token: &str) -> Reply {
         client::exchange(self.public(), token).await
     }

@@ -10,6 +10,7 @@ mod admin;
 mod client;
 mod commands;
 mod documents;
+mod egress;
 mod house;
 mod identity;
 mod issuers;
