@@ -4,6 +4,7 @@
 pub mod cached;
 #[cfg(test)]
 mod contract;
+pub mod postgres;
 pub mod recall;
 mod sql;
 pub mod sqlite;
