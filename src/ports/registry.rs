@@ -271,9 +271,11 @@ pub enum Conflict {
     /// The identity was retired.
     #[error("the identity is retired, and stays so: choose another")]
     Retired,
-    /// The identity waits for a first sign-in.
-    #[error("the identity waits for its user's first sign-in: let them sign in, or retire it")]
-    Waits,
+    /// The identity that would be the subject's own is somebody else's.
+    #[error(
+        "another subject has the identity that would be this subject's own: link this subject to one first"
+    )]
+    Taken,
     /// The key that is given is not the one the store's identities were made with.
     #[error("the store's identities were made with the identity key {0}: configure that one")]
     OtherKey(KeyFingerprint),

@@ -2,10 +2,21 @@
 //!
 //! What SQLite and PostgreSQL do differently is behind [`Driver`] and [`Tx`]; statements are plain SQL that both take.
 //! A [`Job`] decides before it writes: its answer, also a refusal, is committed.
+mod binding;
+mod changing;
+pub(super) mod gate;
+mod history;
+mod imported;
+mod importing;
+mod pinning;
+mod reading;
+mod rekeying;
+mod store;
 pub(super) mod tx;
 
 use crate::ports::store::StoreError;
 use std::{fmt::Debug, future::Future, time::Duration};
+pub(super) use store::SqlStore;
 pub(super) use tx::{Fault, Row, Tx, Value};
 
 /// Runs jobs in transactions of one database.
@@ -27,6 +38,9 @@ pub(super) trait Driver: Debug + Send + Sync + 'static {
         job: J,
         pace: Pace,
     ) -> impl Future<Output = Result<J::Answer, StoreError>> + Send;
+
+    /// Whether the database can be read and written now.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Brings the database to this version's schema; whether there was anything to do.
     fn migrate(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;

@@ -1,0 +1,284 @@
+//! Rows that an import laid aside, and how they come to where everything else is.
+//!
+//! An import holds from the moment its stage is `applied`, in one small transaction; its rows are moved afterwards, some
+//! at a time, and those that a first sight is about before it.
+use super::{
+    gate::{self, Stage},
+    tx::{Fault, Row, Tx, Value},
+};
+use crate::ports::{
+    registry::{ImportId, Owner, Row as FileRow},
+    store::FirstSight,
+};
+
+/// How many rows one statement inserts.
+const AT_ONCE: usize = 100;
+
+const COLUMNS: &str = "namespace, subject, waits, identity, state";
+
+/// Lays rows aside, each with its line.
+pub(super) async fn lay_aside<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    rows: &[(u64, FileRow)],
+) -> Result<(), Fault> {
+    for rows in rows.chunks(AT_ONCE) {
+        let folded: Vec<String> = rows.iter().map(|(_, row)| folded(row)).collect();
+        let mut values = Vec::with_capacity(rows.len() * 8);
+        for ((line, row), folded) in rows.iter().zip(&folded) {
+            let (namespace, name, waits, identity) = row.order();
+            let state = if row.is_retired { "retired" } else { "active" };
+            values.extend([
+                number(import.0).into(),
+                namespace.into(),
+                name.into(),
+                i64::from(waits).into(),
+                folded.as_str().into(),
+                identity.into(),
+                state.into(),
+                Value::Int(number(*line)),
+            ]);
+        }
+        let sql = format!(
+            "INSERT INTO staged (import, namespace, subject, waits, folded, identity, state, line) \
+             VALUES {} ON CONFLICT (import, namespace, subject, waits, identity) DO NOTHING",
+            tuples(rows.len(), 8)
+        );
+        tx.run(&sql, &values).await?;
+    }
+    Ok(())
+}
+
+fn folded(row: &FileRow) -> String {
+    match &row.owner {
+        Owner::Waiting(_, value) => value.to_lowercase(),
+        Owner::Nobody | Owner::Subject(_, _) => String::new(),
+    }
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+pub(super) fn tuples(rows: usize, columns: usize) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=columns {
+            let comma = if column == 1 { "" } else { ", " };
+            let _ = write!(text, "{comma}${}", row * columns + column);
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// Whether an import holds what a first sight is about to give.
+pub(super) async fn concerns<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    sight: &FirstSight,
+) -> Result<bool, Fault> {
+    Ok(!concerned(tx, import, sight).await?.is_empty())
+}
+
+/// Moves those rows of an import that holds which a first sight needs to know.
+pub(super) async fn move_what_concerns<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    sight: &FirstSight,
+) -> Result<(), Fault> {
+    let rows = concerned(tx, import, sight).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    move_rows(tx, import, &rows).await?;
+    for row in &rows {
+        let sql = "DELETE FROM staged WHERE import = $1 AND namespace = $2 AND subject = $3 \
+                   AND waits = $4 AND identity = $5";
+        let values = [
+            number(import.0).into(),
+            row.text(0)?.into(),
+            row.text(1)?.into(),
+            row.int(2)?.into(),
+            row.text(3)?.into(),
+        ];
+        tx.run(sql, &values).await?;
+    }
+    Ok(())
+}
+
+async fn concerned<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    sight: &FirstSight,
+) -> Result<Vec<Row>, Fault> {
+    let id = Value::Int(number(import.0));
+    let namespace = sight.subject.namespace().as_str().into();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM staged \
+         WHERE import = $1 AND namespace = $2 AND subject = $3 AND waits = 0"
+    );
+    let mut found = tx.rows(&sql, &[id, namespace, sight.subject.id().as_str().into()]).await?;
+    let sql = format!("SELECT {COLUMNS} FROM staged WHERE import = $1 AND identity = $2");
+    found.extend(tx.rows(&sql, &[id, sight.identity.as_str().into()]).await?);
+    if let Some(wanted) = &sight.adopt {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM staged \
+             WHERE import = $1 AND namespace = $2 AND folded = $3 AND waits = 1"
+        );
+        let folded = wanted.value.to_lowercase();
+        found.extend(tx.rows(&sql, &[id, namespace, folded.as_str().into()]).await?);
+    }
+    Ok(found)
+}
+
+/// Moves up to `limit` rows of an import that holds. `true` while there are more.
+pub(super) async fn move_some<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    limit: usize,
+) -> Result<bool, Fault> {
+    let rows = first(tx, import, limit).await?;
+    let Some(last) = rows.last() else {
+        gate::set_import(tx, None).await?;
+        return Ok(false);
+    };
+    move_rows(tx, import, &rows).await?;
+    delete_through(tx, import, last).await?;
+    Ok(true)
+}
+
+/// Clears up to `limit` rows of an import that was given up away. `true` while there are more.
+pub(super) async fn clear_some<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    limit: usize,
+) -> Result<bool, Fault> {
+    let rows = first(tx, import, limit).await?;
+    if let Some(last) = rows.last() {
+        delete_through(tx, import, last).await?;
+        return Ok(true);
+    }
+    tx.run("DELETE FROM imports WHERE id = $1", &[number(import.0).into()]).await?;
+    gate::set_import(tx, None).await?;
+    Ok(false)
+}
+
+async fn first<T: Tx>(tx: &mut T, import: ImportId, limit: usize) -> Result<Vec<Row>, Fault> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM staged WHERE import = $1 \
+         ORDER BY namespace, subject, waits, identity LIMIT $2"
+    );
+    tx.rows(&sql, &[number(import.0).into(), limit_of(limit)]).await
+}
+
+async fn delete_through<T: Tx>(tx: &mut T, import: ImportId, last: &Row) -> Result<(), Fault> {
+    let sql = "DELETE FROM staged WHERE import = $1 \
+               AND (namespace, subject, waits, identity) <= ($2, $3, $4, $5)";
+    let values = [
+        number(import.0).into(),
+        last.text(0)?.into(),
+        last.text(1)?.into(),
+        last.int(2)?.into(),
+        last.text(3)?.into(),
+    ];
+    tx.run(sql, &values).await?;
+    Ok(())
+}
+
+/// Writes rows to where everything else is. What is there already stays as it is.
+async fn move_rows<T: Tx>(tx: &mut T, import: ImportId, rows: &[Row]) -> Result<(), Fault> {
+    let sql = "SELECT at FROM imports WHERE id = $1";
+    let found = tx.rows(sql, &[number(import.0).into()]).await?;
+    let at = found.first().ok_or(Fault::Damaged)?.int(0)?;
+    for rows in rows.chunks(AT_ONCE) {
+        move_identities(tx, import, at, rows).await?;
+        let (waiting, rest): (Vec<&Row>, Vec<&Row>) =
+            rows.iter().partition(|row| row.int(2).is_ok_and(|waits| waits == 1));
+        let held: Vec<&Row> =
+            rest.into_iter().filter(|row| row.text(1).is_ok_and(|name| !name.is_empty())).collect();
+        move_subjects(tx, at, &held).await?;
+        move_waiting(tx, &waiting).await?;
+    }
+    Ok(())
+}
+
+async fn move_identities<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    at: i64,
+    rows: &[Row],
+) -> Result<(), Fault> {
+    let mut values = Vec::with_capacity(rows.len() * 5);
+    for row in rows {
+        let state = if row.int(2)? == 1 { "unclaimed" } else { row.text(4)? };
+        let id = Value::Int(number(import.0));
+        values.extend([row.text(3)?.into(), state.into(), at.into(), "imported".into(), id]);
+    }
+    let sql = format!(
+        "INSERT INTO identities (identity, state, created_at, origin, import) VALUES {} \
+         ON CONFLICT (identity) DO NOTHING",
+        tuples(rows.len(), 5)
+    );
+    tx.run(&sql, &values).await?;
+    Ok(())
+}
+
+async fn move_subjects<T: Tx>(tx: &mut T, at: i64, rows: &[&Row]) -> Result<(), Fault> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut values = Vec::with_capacity(rows.len() * 4);
+    for row in rows {
+        let (namespace, name, identity) = (row.text(0)?, row.text(1)?, row.text(3)?);
+        values.extend([namespace.into(), name.into(), identity.into(), Value::Int(at)]);
+    }
+    let sql = format!(
+        "INSERT INTO subjects (namespace, subject, identity, linked_at) VALUES {} \
+         ON CONFLICT (namespace, subject) DO NOTHING",
+        tuples(rows.len(), 4)
+    );
+    tx.run(&sql, &values).await?;
+    Ok(())
+}
+
+async fn move_waiting<T: Tx>(tx: &mut T, rows: &[&Row]) -> Result<(), Fault> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let folded: Vec<String> =
+        rows.iter().map(|row| Ok(row.text(1)?.to_lowercase())).collect::<Result<_, Fault>>()?;
+    let mut values = Vec::with_capacity(rows.len() * 5);
+    for (row, folded) in rows.iter().zip(&folded) {
+        let (namespace, value, identity) = (row.text(0)?, row.text(1)?, row.text(3)?);
+        let taken = Value::Int(0);
+        values.extend([
+            namespace.into(),
+            value.into(),
+            folded.as_str().into(),
+            identity.into(),
+            taken,
+        ]);
+    }
+    let sql = format!(
+        "INSERT INTO unclaimed (namespace, value, folded, identity, taken) VALUES {} \
+         ON CONFLICT (namespace, value) DO NOTHING",
+        tuples(rows.len(), 5)
+    );
+    tx.run(&sql, &values).await?;
+    Ok(())
+}
+
+/// The import that is under way, if it is this one in one of these stages.
+pub(super) fn is_at(gate: gate::Gate, import: ImportId, stages: &[Stage]) -> bool {
+    gate.import.is_some_and(|(stage, id)| id == import && stages.contains(&stage))
+}
+
+/// A number as the database has it.
+pub(super) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A `LIMIT`'s parameter.
+pub(super) fn limit_of(limit: usize) -> Value<'static> {
+    Value::Int(i64::try_from(limit).unwrap_or(i64::MAX))
+}

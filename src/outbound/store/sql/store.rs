@@ -1,0 +1,199 @@
+//! The registry over any driver.
+use super::{
+    Driver,
+    Pace::{Bulk, Request},
+    binding::{Bind, Find},
+    changing::Alter,
+    importing::{Abandon, Apply, Begin, Check, Compare, IsUnsettled, LayAside, Settle},
+    pinning::{IsPinned, PinDown},
+    reading::{About, FileRows, Holders, List, Since},
+    rekeying::RekeyAll,
+};
+use crate::{
+    domain::{identity::ChatIdentity, subject::Subject, time::Timestamp},
+    ports::{
+        Reply,
+        clock::Clock,
+        registry::{
+            Author, Change, ChangeError, Changed, Changes, Edition, Filter, Holding, ImportError,
+            ImportId, Record, Registry, Rekey, Rekeyed, Row, Verified,
+        },
+        store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
+    },
+};
+use std::sync::Arc;
+
+/// The registry in a database.
+#[derive(Debug)]
+pub(in crate::outbound::store) struct SqlStore<D> {
+    driver: D,
+    clock: Arc<dyn Clock>,
+}
+
+impl<D: Driver> SqlStore<D> {
+    /// Keeps the registry with `driver`; `clock` says when an import last did something.
+    pub(in crate::outbound::store) fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
+        Self { driver, clock }
+    }
+
+    /// What runs the statements.
+    pub(in crate::outbound::store) fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
+        if self.driver.is_durable() { Ok(()) } else { Err(refusal) }
+    }
+}
+
+impl<D: Driver> BindingStore for SqlStore<D> {
+    fn find<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Result<Option<Binding>, StoreError>> {
+        Box::pin(self.driver.read(Find(subject.clone()), Request))
+    }
+
+    fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
+        Box::pin(async move {
+            let given = self.driver.write(Bind(sight.clone()), Request).await;
+            given.map_err(BindError::Store)?
+        })
+    }
+
+    fn pin<'a>(&'a self, pin: &'a Pin) -> Reply<'a, Result<(), PinError>> {
+        Box::pin(async move {
+            // Of a thousand sidecars that start at once, the first one writes.
+            let pinned = self.driver.read(IsPinned(pin.clone()), Request).await;
+            if pinned.map_err(PinError::Store)? {
+                return Ok(());
+            }
+            self.driver.write(PinDown(pin.clone()), Request).await.map_err(PinError::Store)?
+        })
+    }
+
+    fn ping(&self) -> Reply<'_, Result<(), StoreError>> {
+        Box::pin(self.driver.ping())
+    }
+}
+
+impl<D: Driver> Registry for SqlStore<D> {
+    fn is_durable(&self) -> bool {
+        self.driver.is_durable()
+    }
+
+    fn changes(&self, since: Edition) -> Reply<'_, Result<Changes, StoreError>> {
+        Box::pin(self.driver.read(Since(since), Request))
+    }
+
+    fn holders<'a>(
+        &'a self,
+        subjects: &'a [Subject],
+    ) -> Reply<'a, Result<Vec<Option<Holding>>, StoreError>> {
+        Box::pin(self.driver.read(Holders(subjects.to_vec()), Request))
+    }
+
+    fn record<'a>(
+        &'a self,
+        identity: &'a ChatIdentity,
+    ) -> Reply<'a, Result<Option<Record>, StoreError>> {
+        Box::pin(self.driver.read(About(identity.clone()), Request))
+    }
+
+    fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        limit: usize,
+    ) -> Reply<'a, Result<Vec<Record>, StoreError>> {
+        let list = List { filter: filter.clone(), limit };
+        Box::pin(self.driver.read(list, Bulk))
+    }
+
+    fn change<'a>(
+        &'a self,
+        change: &'a Change,
+        author: &'a Author,
+    ) -> Reply<'a, Result<Changed, ChangeError>> {
+        Box::pin(async move {
+            self.needs_durable(ChangeError::NotDurable)?;
+            let alter = Alter { change: change.clone(), author: author.clone() };
+            self.driver.write(alter, Request).await.map_err(ChangeError::Store)?
+        })
+    }
+
+    fn rekey<'a>(
+        &'a self,
+        rekey: &'a Rekey,
+        author: &'a Author,
+    ) -> Reply<'a, Result<Rekeyed, ChangeError>> {
+        Box::pin(async move {
+            self.needs_durable(ChangeError::NotDurable)?;
+            let all = RekeyAll { rekey: rekey.clone(), author: author.clone() };
+            self.driver.write(all, Bulk).await.map_err(ChangeError::Store)?
+        })
+    }
+
+    fn rows<'a>(
+        &'a self,
+        after: Option<&'a Row>,
+        limit: usize,
+    ) -> Reply<'a, Result<Vec<Row>, StoreError>> {
+        Box::pin(self.driver.read(FileRows { after: after.cloned(), limit }, Bulk))
+    }
+
+    fn begin_import<'a>(&'a self, author: &'a Author) -> Reply<'a, Result<ImportId, ImportError>> {
+        Box::pin(async move {
+            self.needs_durable(ImportError::NotDurable)?;
+            self.driver.write(Begin(author.clone()), Bulk).await.map_err(ImportError::Store)?
+        })
+    }
+
+    fn stage<'a>(
+        &'a self,
+        import: ImportId,
+        rows: &'a [(u64, Row)],
+    ) -> Reply<'a, Result<(), ImportError>> {
+        Box::pin(async move {
+            let aside = LayAside { import, rows: rows.to_vec(), at: self.clock.now() };
+            self.driver.write(aside, Bulk).await.map_err(ImportError::Store)?
+        })
+    }
+
+    fn verify(
+        &self,
+        import: ImportId,
+        allow_links: bool,
+    ) -> Reply<'_, Result<Verified, ImportError>> {
+        Box::pin(async move {
+            let check = Check { import, at: self.clock.now() };
+            self.driver.write(check, Bulk).await.map_err(ImportError::Store)??;
+            let compare = Compare { import, allow_links };
+            self.driver.read(compare, Bulk).await.map_err(ImportError::Store)
+        })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        import: ImportId,
+        author: &'a Author,
+    ) -> Reply<'a, Result<(), ImportError>> {
+        Box::pin(async move {
+            let apply = Apply { import, at: author.at };
+            self.driver.write(apply, Bulk).await.map_err(ImportError::Store)?
+        })
+    }
+
+    fn settle(&self, at: Timestamp, limit: usize) -> Reply<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            if !self.driver.read(IsUnsettled(at), Request).await? {
+                return Ok(false);
+            }
+            self.driver.write(Settle { at, limit }, Bulk).await
+        })
+    }
+
+    fn abandon(&self, import: ImportId) -> Reply<'_, Result<(), StoreError>> {
+        Box::pin(self.driver.write(Abandon(import), Bulk))
+    }
+
+    fn migrate(&self) -> Reply<'_, Result<bool, StoreError>> {
+        Box::pin(self.driver.migrate())
+    }
+}
