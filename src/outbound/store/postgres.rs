@@ -6,13 +6,13 @@ mod attempts;
 mod fault;
 mod link;
 mod links;
-#[cfg(all(test, feature = "postgres-tests"))]
-mod live;
 mod schema;
 mod server;
+#[cfg(all(test, feature = "postgres-tests"))]
+mod tests;
 mod transaction;
 
-use super::sql::{Driver, Job, Pace};
+use super::sql::{Driver, Fault, Job, Pace, Tx};
 use crate::{
     outbound::http::trust::UnusableTrust,
     ports::{clock::Clock, entropy::Entropy, store::StoreError},
@@ -171,6 +171,17 @@ impl PostgresDriver {
     }
 }
 
+/// Nothing. To begin a transaction that may write already fails on a standby.
+struct Ping;
+
+impl Job for Ping {
+    type Answer = ();
+
+    async fn run<T: Tx>(&self, _: &mut T) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 /// Makes sure of the schema.
 struct Fit(Instant);
 
@@ -240,6 +251,10 @@ impl Driver for PostgresDriver {
 
     async fn write<J: Job>(&self, job: J, pace: Pace) -> Result<J::Answer, StoreError> {
         self.job(&job, Access::Write, pace).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.write(Ping, Pace::Request).await
     }
 
     async fn migrate(&self) -> Result<bool, StoreError> {

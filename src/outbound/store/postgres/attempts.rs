@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Requests that may wait for a connection; more are refused at once, since they would wait past their deadline.
 const QUEUE: usize = 4096;
 
-/// How often a step is run that loses against others, or whose connections break.
+/// How often a step is run that loses against others. One whose connections break is run until its time is over.
 const ATTEMPTS: u32 = 10;
 
 /// The longest pause between two attempts.
@@ -51,12 +51,13 @@ impl PostgresDriver {
                 Err(trouble) => trouble,
             };
             attempts += 1;
-            if trouble.remedy() == Remedy::Nothing || attempts >= ATTEMPTS {
+            let is_broken = matches!(trouble, Trouble::Broken);
+            if trouble.remedy() == Remedy::Nothing || (attempts >= ATTEMPTS && !is_broken) {
                 return Err(trouble);
             }
             self.learn(&trouble);
             // Full jitter: those that were in each other's way must not meet again.
-            let most = Duration::from_millis(5 << attempts).min(PAUSE);
+            let most = Duration::from_millis(5 << attempts.min(ATTEMPTS)).min(PAUSE);
             sleep(chance(&*self.entropy, most)).await;
         }
     }

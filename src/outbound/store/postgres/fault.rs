@@ -34,13 +34,17 @@ pub enum Unreachable {
     #[error("it refuses the user or the password (check store.url's user and store.password)")]
     Credentials,
     /// It wants a way to sign in that usher does not know.
-    #[error("it wants a password of which there is none, or a way to sign in that usher does not know (set store.password)")]
+    #[error(
+        "it wants a password of which there is none, or a way to sign in that usher does not know (set store.password)"
+    )]
     Authentication,
     /// No such database.
     #[error("it has no such database (create it, or correct the one in store.url)")]
     NoDatabase,
     /// All its connections are taken.
-    #[error("all its connections are taken (lower store.maxConnections, or put a pooler before it)")]
+    #[error(
+        "all its connections are taken (lower store.maxConnections, or put a pooler before it)"
+    )]
     Full,
     /// It is starting or stopping.
     #[error("it is starting up or shutting down")]
@@ -57,9 +61,14 @@ impl Unreachable {
             let cause = error.source();
             let broken = cause.is_some_and(<dyn Error>::is::<io::Error>) || error.is_closed();
             // What is neither of the network nor of the server is of the sign-in.
-            return if broken || cause.is_none() { Self::NotPostgres } else { Self::Authentication };
+            return if broken || cause.is_none() {
+                Self::NotPostgres
+            } else {
+                Self::Authentication
+            };
         };
-        if [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code)
+        if [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION]
+            .contains(code)
         {
             Self::Credentials
         } else if *code == SqlState::INVALID_CATALOG_NAME {
@@ -93,7 +102,9 @@ pub enum UnfitPostgres {
     )]
     Foreign,
     /// `store.migrate: never`, and the schema is an earlier one or not there at all.
-    #[error("does not have this version's schema yet, and store.migrate is never; run `usher migrate`")]
+    #[error(
+        "does not have this version's schema yet, and store.migrate is never; run `usher migrate`"
+    )]
     Behind,
     /// The role may not make tables, or not use those that are there.
     #[error(

@@ -43,7 +43,10 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects and signs in, within [`CONNECT`].
-    pub(super) async fn open(server: &PostgresSettings, trust: &Trust) -> Result<Self, Unreachable> {
+    pub(super) async fn open(
+        server: &PostgresSettings,
+        trust: &Trust,
+    ) -> Result<Self, Unreachable> {
         timeout(CONNECT, signed_in(server, trust)).await.unwrap_or(Err(Unreachable::Silent))
     }
 
@@ -53,7 +56,11 @@ impl Link {
     }
 
     /// Prepares `sql`, unless it was before. Its parameters are of `types`.
-    pub(super) async fn prepare(&mut self, sql: &str, types: &[Type]) -> Result<Statement, Trouble> {
+    pub(super) async fn prepare(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+    ) -> Result<Statement, Trouble> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
@@ -103,10 +110,7 @@ async fn socket(path: &Path) -> Result<UnixStream, Unreachable> {
     UnixStream::connect(path).await.map_err(|error| Unreachable::Socket(error.kind()))
 }
 
-async fn network(
-    server: &PostgresSettings,
-    trust: &Trust,
-) -> Result<Box<dyn Duplex>, Unreachable> {
+async fn network(server: &PostgresSettings, trust: &Trust) -> Result<Box<dyn Duplex>, Unreachable> {
     let (addresses, name) = located(server).await?;
     let deadline = Instant::now() + CONNECT;
     let stream = first_of(&addresses, deadline).await;

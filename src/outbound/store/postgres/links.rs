@@ -1,9 +1,5 @@
 //! The connections that are shared, and when a new one is tried.
-use super::{
-    fault::Unreachable,
-    link::Link,
-    server::PostgresSettings,
-};
+use super::{fault::Unreachable, link::Link, server::PostgresSettings};
 use crate::{
     outbound::http::trust::{Trust, UnusableTrust},
     ports::{clock::Clock, entropy::Entropy},

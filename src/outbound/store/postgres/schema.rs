@@ -20,7 +20,7 @@ const STEPS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrat
 const LOCKED: Duration = Duration::from_secs(2);
 
 /// The encoding, and the tables there are by the names of ours. `pg_class` has also those that this user may not use.
-const TABLES: &str = "SHOW server_encoding; SELECT c.relname pg_catalog.pg_class c \
+const TABLES: &str = "SHOW server_encoding; SELECT c.relname FROM pg_catalog.pg_class c \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
     AND c.relname IN ('usher_schema', 'meta', 'identities', 'subjects', 'history', 'changes', 'unclaimed', 'erased', \

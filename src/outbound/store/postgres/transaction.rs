@@ -1,8 +1,5 @@
 //! A transaction on one connection.
-use super::{
-    fault::Trouble,
-    link::Link,
-};
+use super::{fault::Trouble, link::Link};
 use crate::outbound::store::sql::{Fault, Row, Tx, Value, tx::Cell};
 use bytes::BytesMut;
 use futures_util::{FutureExt as _, future::try_join};
@@ -64,8 +61,7 @@ impl<'a> PgTx<'a> {
         left: Duration,
         whole: bool,
     ) -> Result<Self, Trouble> {
-        let mut tx =
-            Self { link, access, whole, begin: Some(access.begin(left)), failed: None };
+        let mut tx = Self { link, access, whole, begin: Some(access.begin(left)), failed: None };
         // Whatever follows a `BEGIN` that failed would be done for good, each by itself. Reading does no harm.
         if access == Access::Write {
             tx.begun().await?;

@@ -32,6 +32,8 @@ CREATE TABLE unclaimed (
     value TEXT COLLATE "C" NOT NULL,
     folded TEXT COLLATE "C" NOT NULL,
     identity TEXT COLLATE "C" NOT NULL,
+    -- 1 once somebody has taken it.
+    taken BIGINT NOT NULL,
     PRIMARY KEY (namespace, value)
 );
 
@@ -44,10 +46,9 @@ CREATE TABLE erased (
     identity TEXT COLLATE "C" NOT NULL
 );
 
--- Imports: 'staging', 'checking', 'applied' (it holds; rows are still being moved), 'done', or 'given-up'.
+-- Who imported what is in the registry, or is about to be.
 CREATE TABLE imports (
     id BIGINT NOT NULL PRIMARY KEY,
-    state TEXT COLLATE "C" NOT NULL,
     at BIGINT NOT NULL,
     -- When its process last did something.
     beat BIGINT NOT NULL,
@@ -62,6 +63,8 @@ CREATE TABLE staged (
     namespace TEXT COLLATE "C" NOT NULL,
     subject TEXT COLLATE "C" NOT NULL,
     waits BIGINT NOT NULL,
+    -- In lower case where `waits` is 1, else empty.
+    folded TEXT COLLATE "C" NOT NULL,
     identity TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL,
     line BIGINT NOT NULL,
@@ -69,8 +72,12 @@ CREATE TABLE staged (
 );
 
 CREATE INDEX staged_by_identity ON staged (import, identity);
+CREATE INDEX staged_by_folded ON staged (import, namespace, folded) WHERE waits = 1;
 
 -- The number of the newest edition. Whoever changes something takes this row first, and first sights share it.
 INSERT INTO meta (key, value) VALUES ('edition', '0');
--- '' or 'STATE ID' of the import that is under way.
+-- The one import that is under way, or '': 'staging ID', 'checking ID', 'overtaken ID' (somebody signed in and took what
+-- it holds), 'applied ID' (it holds; its rows are still being moved), or 'given-up ID'.
 INSERT INTO meta (key, value) VALUES ('import', '');
+-- Changes up to this edition have been thrown away.
+INSERT INTO meta (key, value) VALUES ('pruned', '0');
