@@ -1,10 +1,9 @@
 //! The steps of a request, with nothing behind them that could change: for `usher explain`.
-use super::{face::Lasting, host::Host, issuers::Issuers, start::StartError};
+use super::{face::Lasting, host::Host, issuers::Issuers, start::StartError, store};
 use crate::{
     config::settings::{Settings, StorePlace},
     domain::subject::Subject,
     inbound::public::Exchange,
-    outbound::store::sqlite::SqliteStore,
     ports::{
         Reply,
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
@@ -31,10 +30,8 @@ pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, Sta
         StorePlace::Memory => None,
         StorePlace::Sqlite(path) if !path.exists() => None,
         StorePlace::Sqlite(path) => {
-            let path = path.clone();
-            let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await;
-            let opened = opened.map_err(std::io::Error::other)?;
-            Some(Arc::new(opened.map_err(|unfit| StartError::Store(Box::new(unfit)))?))
+            let (migrates, clock) = (settings.store.migrate, Arc::clone(&host.clock));
+            Some(Arc::new(store::sqlite(path.clone(), migrates, clock).await?))
         }
     };
     let store: Arc<dyn BindingStore> = Arc::new(Untouched(held));

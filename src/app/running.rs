@@ -4,10 +4,10 @@ use super::{
     follow::Follower,
     host::Host,
     issuers::Issuers,
-    listeners,
+    keeping, listeners,
     ready::Latches,
     start::{StartError, check_clock},
-    store,
+    store::{self, Opened},
     tasks::{Stop, Tasks},
 };
 use crate::{
@@ -82,11 +82,12 @@ pub async fn start(
     }
     let open = listeners::open(&settings).await?;
     let (public, health) = (open.public.address()?, open.health.address()?);
-    let bindings = store::open(&settings, &host).await?;
-    let pinged = Arc::clone(&bindings);
+    let Opened { bindings, registry } = store::open(&settings, &host).await?;
+    let (watched, clock) = (Arc::clone(&bindings), Arc::clone(&host.clock));
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
-    let latches = Arc::new(Latches::new(issuers.keys(), Arc::clone(&bindings)));
+    let latches =
+        Arc::new(Latches::new(issuers.keys(), Arc::clone(&bindings) as Arc<dyn BindingStore>));
     let pages = options.pages.map(|pages| pages(&public)).unwrap_or_default();
     let mut lasting = Lasting::new(bindings, pages, options.dev);
     lasting.traces = options.traces;
@@ -116,7 +117,8 @@ pub async fn start(
         revision: 0,
     };
     upkeep.spawn("reload", follower.run(seen, upkeep.stop_signal()));
-    upkeep.spawn("store watch", watch(pinged, upkeep.stop_signal()));
+    upkeep.spawn("store watch", keeping::watch(watched, upkeep.stop_signal()));
+    upkeep.spawn("registry upkeep", keeping::settle(registry, clock, upkeep.stop_signal()));
     tracing::info!(public = %public, health = %health, "usher serves");
     Ok(Running { public, health, latches, listeners, upkeep, grace })
 }
@@ -135,23 +137,6 @@ async fn served<H: Handler>(server: Server, handler: Arc<H>, stop: Stop, grace: 
     let drained = server.serve(handler, stop.requested(), grace).await;
     if drained.cut_off > 0 {
         tracing::warn!(connections = drained.cut_off, "connections were cut off after the grace");
-    }
-}
-
-/// How often the store is asked whether it is there. `store.staleFor` counts from its last answer, and users who
-/// are all remembered would never ask it.
-const PING: Duration = Duration::from_secs(10);
-
-async fn watch(store: Arc<dyn BindingStore>, stop: Stop) {
-    let mut stop = std::pin::pin!(stop.requested());
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            () = tokio::time::sleep(PING) => {
-                // What it says is noted where it is remembered, and logged there at each change.
-                let _ = store.ping().await;
-            }
-        }
     }
 }
 

@@ -3,26 +3,34 @@ use super::{host::Host, start::StartError};
 use crate::{
     config::settings::{Settings, StorePlace},
     domain::subject::Namespace,
+    flow::registry::{Naming, Registrar},
     outbound::store::{
         cached::{CachedStore, REMEMBERED},
         sqlite::SqliteStore,
     },
-    ports::store::{BindingStore, MemoryStore, Pin, PinError},
+    ports::{
+        clock::Clock,
+        registry::Registry,
+        store::{BindingStore, Pin, PinError},
+    },
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-/// Opens it, with the memory in front of it, and pins the identity key.
+/// The store as those see it who serve requests, and as operators do.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// With the memory in front of it.
+    pub bindings: Arc<CachedStore>,
+    /// Without.
+    pub registry: Arc<dyn Registry>,
+}
+
+/// Opens it, with the memory in front of it, and pins what identities are made with.
 ///
 /// # Errors
 /// [`StartError::Store`] and [`StartError::IdentityKey`].
-pub async fn open(settings: &Settings, host: &Host) -> Result<Arc<dyn BindingStore>, StartError> {
-    let store: Arc<dyn BindingStore> = match &settings.store.place {
-        StorePlace::Sqlite(path) => Arc::new(sqlite(path.clone()).await?),
-        // What is forgotten is derived again, so the memory in front needs no second one behind it.
-        StorePlace::Memory => {
-            Arc::new(MemoryStore::new(usize::try_from(REMEMBERED).unwrap_or(usize::MAX)))
-        }
-    };
+pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError> {
+    let (store, registry) = bare(settings, Arc::clone(&host.clock)).await?;
     let cached = CachedStore::new(
         store,
         REMEMBERED,
@@ -30,13 +38,37 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Arc<dyn BindingSto
         Arc::clone(&host.clock),
         Arc::clone(&host.metrics),
     );
-    match cached.pin(&pin(settings)).await {
-        Ok(()) => Ok(Arc::new(cached)),
+    let bindings = Arc::new(cached.following(Arc::clone(&registry)));
+    match bindings.pin(&pin(settings)).await {
+        Ok(()) => Ok(Opened { bindings, registry }),
         Err(error @ (PinError::OtherKey(_) | PinError::OtherFormat { .. })) => {
             Err(StartError::IdentityKey(error))
         }
         Err(PinError::Store(error)) => Err(StartError::StoreFailed(error)),
     }
+}
+
+/// The registry alone, for a command beside a running sidecar or without one. Pins nothing.
+///
+/// # Errors
+/// [`StartError::Store`].
+pub async fn registry(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Registrar, StartError> {
+    let (_, store) = bare(settings, Arc::clone(&clock)).await?;
+    Ok(Registrar::new(store, settings.identity_key.clone(), namings(settings), clock))
+}
+
+type Bare = (Arc<dyn BindingStore>, Arc<dyn Registry>);
+
+async fn bare(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Bare, StartError> {
+    let store = match &settings.store.place {
+        StorePlace::Sqlite(path) => {
+            Arc::new(sqlite(path.clone(), settings.store.migrate, clock).await?)
+        }
+        StorePlace::Memory => Arc::new(
+            SqliteStore::in_memory(clock).map_err(|unfit| StartError::Store(Box::new(unfit)))?,
+        ),
+    };
+    Ok((Arc::clone(&store) as Arc<dyn BindingStore>, store))
 }
 
 /// What the configuration makes identities with.
@@ -50,8 +82,23 @@ fn pin(settings: &Settings) -> Pin {
     Pin { fingerprint: settings.identity_key.fingerprint(), formats }
 }
 
-async fn sqlite(path: PathBuf) -> Result<SqliteStore, StartError> {
+/// How each namespace's identities are made, for those who look one up.
+pub fn namings(settings: &Settings) -> HashMap<Namespace, Naming> {
+    let naming = Naming { derives: true, adopts_until: None };
+    settings.issuers.iter().map(|issuer| (issuer.namespace.clone(), naming)).collect()
+}
+
+/// Opens the file.
+///
+/// # Errors
+/// [`StartError::Store`].
+pub(super) async fn sqlite(
+    path: PathBuf,
+    migrates: bool,
+    clock: Arc<dyn Clock>,
+) -> Result<SqliteStore, StartError> {
     // Opening waits for locks and for the disk.
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await;
-    opened.map_err(std::io::Error::other)?.map_err(|unfit| StartError::Store(Box::new(unfit)))
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, migrates, clock));
+    let opened = opened.await.map_err(std::io::Error::other)?;
+    opened.map_err(|unfit| StartError::Store(Box::new(unfit)))
 }

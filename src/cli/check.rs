@@ -10,6 +10,7 @@ use crate::{
     app::{Host, certificate_mistakes, keys_config, open_store},
     config::settings::{Settings, StorePlace},
     outbound::{http::trust::Trust, oidc::source::Source as _},
+    ports::store::BindingStore as _,
     telemetry::logs::chain,
 };
 use std::{path::PathBuf, time::Duration};
@@ -75,7 +76,7 @@ async fn online(settings: &Settings) -> Exit {
 async fn opens(settings: &Settings) -> Result<String, String> {
     let host = Host::system(settings.identity_key.fingerprint());
     let store = open_store(settings, &host).await.map_err(|error| chain(&error))?;
-    store.ping().await.map(|()| "opens".to_owned()).map_err(|error| chain(&error))
+    store.bindings.ping().await.map(|()| "opens".to_owned()).map_err(|error| chain(&error))
 }
 
 async fn keys(

@@ -171,7 +171,7 @@ impl Registrar {
         identity: ChatIdentity,
         order: &Order,
     ) -> Result<Changed, ChangeError> {
-        self.change(Change::Erase { identity, key: self.key.clone() }, order).await
+        self.change(Change::Erase { identity, key: Box::new(self.key.clone()) }, order).await
     }
 
     async fn change(&self, change: Change, order: &Order) -> Result<Changed, ChangeError> {

@@ -1,20 +1,28 @@
 //! The memory in front of any store (contract 8, "Store down").
 //!
-//! A binding never changes, so what is remembered is right for as long as the store is known to be the one it came
-//! from: until `store.staleFor` after the store last answered anybody. Failures are never remembered.
+//! A binding changes only where an operator changes it, and then the store's feed of changes says so: it is asked every
+//! second ([`CachedStore::follow`]). While the store is silent what is remembered goes on, until `store.staleFor` after it
+//! last answered anybody. Failures are never remembered.
+mod feed;
+mod outcome;
+mod recent;
+
+use super::sql::digest_of;
 use crate::{
     domain::subject::Subject,
     ports::{
         Reply,
         clock::Clock,
         recall::Digest,
+        registry::Registry,
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
     telemetry::metrics::Metrics,
-    token::digest,
 };
 use futures_util::FutureExt;
 use moka::{future::Cache, policy::EvictionPolicy};
+use outcome::{Outcome, again, outcome_of_bind};
+use recent::Recent;
 use std::{
     fmt,
     sync::{
@@ -38,6 +46,13 @@ pub struct CachedStore {
     /// The uptime in milliseconds at which the store last answered.
     answered: AtomicU64,
     failing: AtomicBool,
+    /// Whose feed is followed.
+    registry: Option<Arc<dyn Registry>>,
+    /// The registry's edition up to which that was done.
+    followed: AtomicU64,
+    /// Counted up whenever something that may be remembered somewhere has changed.
+    edition: AtomicU64,
+    recent: Recent,
 }
 
 /// Why a flight brought nothing that may be remembered.
@@ -66,7 +81,17 @@ impl CachedStore {
             metrics,
             answered,
             failing: AtomicBool::new(false),
+            registry: None,
+            followed: AtomicU64::new(0),
+            edition: AtomicU64::new(0),
+            recent: Recent::default(),
         }
+    }
+
+    /// The same, following the changes of `registry`, which is the store's.
+    #[must_use]
+    pub fn following(self, registry: Arc<dyn Registry>) -> Self {
+        Self { registry: Some(registry), ..self }
     }
 
     /// Takes note of what the store's answer shows about the store itself. A damaged row shows nothing.
@@ -89,7 +114,7 @@ impl CachedStore {
     }
 
     fn recalled(&self, key: &Digest) -> Option<Binding> {
-        if !self.is_trusted() {
+        if !self.is_trusted() || self.recent.has(key) {
             return None;
         }
         // The memory waits only when it tidies itself, and then this is a miss.
@@ -108,13 +133,17 @@ impl CachedStore {
         key: Digest,
         subject: &Subject,
     ) -> Result<Option<Binding>, StoreError> {
+        if self.recent.has(&key) {
+            return self.find_now(subject).await;
+        }
         self.distrust(&key).await;
+        let before = self.edition();
         let flight = self.bindings.try_get_with(key, async {
-            let found = self.store.find(subject).await;
-            self.note("find", Outcome::of(found.as_ref().err()));
-            found.map_err(Absent::Failed)?.ok_or(Absent::Never)
+            self.find_now(subject).await.map_err(Absent::Failed)?.ok_or(Absent::Never)
         });
-        match flight.await {
+        let flown = flight.await;
+        self.forget_if_old(&key, before).await;
+        match flown {
             Ok(binding) => Ok(Some(binding)),
             Err(absent) => match &*absent {
                 Absent::Never => Ok(None),
@@ -123,20 +152,43 @@ impl CachedStore {
         }
     }
 
+    async fn find_now(&self, subject: &Subject) -> Result<Option<Binding>, StoreError> {
+        let found = self.store.find(subject).await;
+        self.note("find", Outcome::of(found.as_ref().err()));
+        found
+    }
+
+    /// What was asked before a change that came meanwhile may not be remembered.
+    async fn forget_if_old(&self, key: &Digest, before: u64) {
+        if self.edition() != before {
+            self.bindings.invalidate(key).await;
+        }
+    }
+
+    async fn bind_now(&self, sight: &FirstSight) -> Result<Given, BindError> {
+        let bound = self.store.bind(sight).await;
+        self.note("bind", outcome_of_bind(&bound));
+        bound
+    }
+
     async fn bind_once(&self, sight: &FirstSight) -> Result<Given, BindError> {
         let key = key_of(&sight.subject);
+        if self.recent.has(&key) {
+            return self.bind_now(sight).await;
+        }
         self.distrust(&key).await;
+        let before = self.edition();
         let adopted = AtomicBool::new(false);
         // A flight that is cancelled is taken over by one of those who wait for it; what the first of them wrote is
         // what the next is told.
         let flight = self.bindings.try_get_with(key, async {
-            let bound = self.store.bind(sight).await;
-            self.note("bind", outcome_of_bind(&bound));
-            let given = bound?;
+            let given = self.bind_now(sight).await?;
             adopted.store(given.adopted, Ordering::Relaxed);
             Ok(given.binding)
         });
-        match flight.await {
+        let flown = flight.await;
+        self.forget_if_old(&key, before).await;
+        match flown {
             Ok(binding) => Ok(Given { binding, adopted: adopted.into_inner() }),
             Err(error) => Err(match &*error {
                 BindError::Taken => BindError::Taken,
@@ -154,8 +206,11 @@ impl BindingStore for CachedStore {
         Some(binding)
     }
 
+    fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
     fn vouches(&self, edition: u64) -> bool {
-        // A binding never changes, so there is one edition; only the store's silence ends the trust.
         let vouches = edition == self.edition() && self.is_trusted();
         if vouches {
             self.metrics.identity_cache(true);
@@ -211,53 +266,8 @@ impl fmt::Debug for CachedStore {
     }
 }
 
-/// What an operation showed: `usher_store_operations_total`'s outcomes.
-#[derive(Clone, Copy)]
-enum Outcome {
-    Ok,
-    Refused,
-    Unavailable,
-    Damaged,
-}
-
-impl Outcome {
-    fn of(error: Option<&StoreError>) -> Self {
-        match error {
-            None => Self::Ok,
-            Some(StoreError::Unavailable(_)) => Self::Unavailable,
-            Some(StoreError::Rekeyed(_)) => Self::Refused,
-            Some(StoreError::Damaged) => Self::Damaged,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Unavailable | Self::Damaged => "failed",
-        }
-    }
-}
-
-fn outcome_of_bind(bound: &Result<Given, BindError>) -> Outcome {
-    match bound {
-        Ok(_) => Outcome::Ok,
-        Err(BindError::Taken | BindError::Unverified) => Outcome::Refused,
-        Err(BindError::Store(cause)) => Outcome::of(Some(cause)),
-    }
-}
-
 fn key_of(subject: &Subject) -> Digest {
-    digest::of(&[subject.namespace().as_str().as_bytes(), subject.id().as_str().as_bytes()])
-}
-
-/// The same failure for each of those who waited for one flight.
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(cause) => StoreError::Unavailable(cause.to_string().into()),
-        StoreError::Rekeyed(fingerprint) => StoreError::Rekeyed(*fingerprint),
-        StoreError::Damaged => StoreError::Damaged,
-    }
+    digest_of(subject.namespace().as_str(), subject.id().as_str())
 }
 
 fn millis(span: Duration) -> u64 {
@@ -378,7 +388,8 @@ mod tests {
         let folders = Mutex::new(Vec::new());
         contract::holds(|| {
             let folder = tempfile::tempdir().unwrap();
-            let store = SqliteStore::open(&folder.path().join("usher.db")).unwrap();
+            let path = folder.path().join("usher.db");
+            let store = SqliteStore::open(&path, true, contract::clock()).unwrap();
             folders.lock().unwrap().push(folder);
             over(Arc::new(store))
         })

@@ -1,9 +1,7 @@
 //! What every store must do, as one test that each store runs.
 use crate::{
-    domain::{
-        identity::{ChatIdentity, KeyFingerprint},
-        subject::Subject,
-    },
+    domain::{identity::ChatIdentity, subject::Subject, time::Timestamp},
+    ports::clock::{Clock, StoppedClock},
     ports::store::{BindError, Binding, BindingStore, FirstSight, MemoryStore, Pin, PinError},
 };
 use std::sync::Arc;
@@ -21,8 +19,12 @@ fn active(text: &str) -> Binding {
     Binding::Active(identity(text))
 }
 
-fn pin(fingerprint: KeyFingerprint) -> Pin {
-    Pin { fingerprint, formats: Vec::new() }
+pub(crate) fn pin(fingerprint: &str) -> Pin {
+    Pin { fingerprint: fingerprint.parse().unwrap(), formats: Vec::new() }
+}
+
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(StoppedClock::at(Timestamp(1_795_428_900)))
 }
 
 /// Runs every statement against an empty store of its own.
@@ -98,14 +100,13 @@ async fn names_are_compared_byte_for_byte(store: &impl BindingStore) {
 }
 
 async fn a_fingerprint_is_kept_while_identities_rest_on_it(store: &impl BindingStore) {
-    let [first, second]: [KeyFingerprint; 2] =
-        ["63458b39", "00000001"].map(|text| text.parse().unwrap());
+    let (first, second) = ("63458b39", "00000001");
     store.pin(&pin(second)).await.unwrap();
     store.pin(&pin(first)).await.unwrap();
     store.pin(&pin(first)).await.unwrap();
     bind(store, &subject("corp", "alice"), "u-1").await.unwrap();
     assert!(
-        matches!(store.pin(&pin(second)).await, Err(PinError::OtherKey(held)) if held == first)
+        matches!(store.pin(&pin(second)).await, Err(PinError::OtherKey(held)) if held.to_string() == first)
     );
     store.pin(&pin(first)).await.unwrap();
 }

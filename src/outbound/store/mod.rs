@@ -6,5 +6,5 @@ pub mod cached;
 mod contract;
 pub mod postgres;
 pub mod recall;
-mod sql;
+pub mod sql;
 pub mod sqlite;

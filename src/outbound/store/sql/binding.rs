@@ -3,7 +3,7 @@ use super::{
     Job,
     gate::{self, Stage},
     history::{self, Event},
-    imported,
+    imported, pinning,
     tx::{Fault, Row, Tx},
 };
 use crate::{
@@ -78,11 +78,16 @@ impl Job for Bind {
         {
             return Ok(answer);
         }
-        if let (Origin::Derived(mine), Some(pinned)) = (sight.origin, gate.fingerprint)
-            && mine != pinned
-        {
-            // What this process derives is not what the others would.
-            return Ok(Err(BindError::Store(StoreError::Rekeyed(pinned))));
+        if let Origin::Derived(mine) = sight.origin {
+            let pinned = match gate.fingerprint {
+                Some(pinned) => pinned,
+                // A store that was put away under this process has seen no key yet.
+                None => pinning::keep_first(tx, mine).await?,
+            };
+            if mine != pinned {
+                // What this process derives is not what the others would.
+                return Ok(Err(BindError::Store(StoreError::Rekeyed(pinned))));
+            }
         }
         if let Some((Stage::Checking, import)) = gate.import {
             overtake(tx, import, sight).await?;

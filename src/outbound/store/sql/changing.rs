@@ -53,8 +53,8 @@ impl Job for Alter {
     }
 }
 
-fn done(identity: &ChatIdentity, is_new: bool) -> Result<Outcome, Fault> {
-    Ok(Ok(Changed { identity: identity.clone(), is_new }))
+fn done(identity: &ChatIdentity, is_new: bool) -> Changed {
+    Changed { identity: identity.clone(), is_new }
 }
 
 /// The identity a subject holds, also a retired one.
@@ -82,7 +82,7 @@ async fn link<T: Tx>(
 ) -> Result<Outcome, Fault> {
     let Some(state) = state(tx, identity).await? else { return Ok(Err(ChangeError::NotFound)) };
     match held(tx, subject).await? {
-        Some(held) if held == *identity => return done(identity, false),
+        Some(held) if held == *identity => return Ok(Ok(done(identity, false))),
         Some(held) => return Ok(Err(Conflict::HasAnother(held).into())),
         None => {}
     }
@@ -101,7 +101,7 @@ async fn link<T: Tx>(
     gate::tell(tx, edition, subject, author.at).await?;
     let event = Event { identity, what: "link", subject: Some(subject) };
     history::record(tx, edition, &event, author).await?;
-    done(identity, true)
+    Ok(Ok(done(identity, true)))
 }
 
 async fn insert_subject<T: Tx>(
@@ -121,7 +121,7 @@ async fn insert_subject<T: Tx>(
 async fn unlink<T: Tx>(tx: &mut T, subject: &Subject, author: &Author) -> Result<Outcome, Fault> {
     let Some(identity) = held(tx, subject).await? else {
         return match history::unlinked_from(tx, subject).await? {
-            Some(identity) => done(&identity, false),
+            Some(identity) => Ok(Ok(done(&identity, false))),
             None => Ok(Err(ChangeError::NotFound)),
         };
     };
@@ -131,7 +131,7 @@ async fn unlink<T: Tx>(tx: &mut T, subject: &Subject, author: &Author) -> Result
     gate::tell(tx, edition, subject, author.at).await?;
     let event = Event { identity: &identity, what: "unlink", subject: Some(subject) };
     history::record(tx, edition, &event, author).await?;
-    done(&identity, true)
+    Ok(Ok(done(&identity, true)))
 }
 
 async fn retire<T: Tx>(
@@ -141,7 +141,7 @@ async fn retire<T: Tx>(
 ) -> Result<Outcome, Fault> {
     match state(tx, identity).await?.as_deref() {
         None => return Ok(Err(ChangeError::NotFound)),
-        Some("retired") => return done(identity, false),
+        Some("retired") => return Ok(Ok(done(identity, false))),
         Some(_) => {}
     }
     let edition = gate::bump(tx).await?;
@@ -150,7 +150,7 @@ async fn retire<T: Tx>(
     tell_holders(tx, edition, identity, author).await?;
     let event = Event { identity, what: "retire", subject: None };
     history::record(tx, edition, &event, author).await?;
-    done(identity, true)
+    Ok(Ok(done(identity, true)))
 }
 
 async fn tell_holders<T: Tx>(
@@ -213,7 +213,7 @@ async fn erase<T: Tx>(
     let sql = "SELECT edition FROM history WHERE identity = $1 AND what = 'erase' LIMIT 1";
     let again = !tx.rows(sql, &[name.into()]).await?.is_empty();
     if again && subjects.is_empty() {
-        return done(identity, false);
+        return Ok(Ok(done(identity, false)));
     }
     let edition = gate::bump(tx).await?;
     history::erase(tx, identity, key).await?;
@@ -235,5 +235,5 @@ async fn erase<T: Tx>(
     }
     let event = Event { identity, what: "erase", subject: None };
     history::record(tx, edition, &event, author).await?;
-    done(identity, true)
+    Ok(Ok(done(identity, true)))
 }

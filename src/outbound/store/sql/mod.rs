@@ -1,10 +1,11 @@
 //! The registry in SQL, once for every database (contract 4 and 8).
 //!
-//! What SQLite and PostgreSQL do differently is behind [`Driver`] and [`Tx`]; statements are plain SQL that both take.
+//! What `SQLite` and `PostgreSQL` do differently is behind [`Driver`] and [`Tx`]; statements are plain SQL that both take.
 //! A [`Job`] decides before it writes: its answer, also a refusal, is committed.
 mod binding;
 mod changing;
-pub(super) mod gate;
+mod comparing;
+mod gate;
 mod history;
 mod imported;
 mod importing;
@@ -12,15 +13,16 @@ mod pinning;
 mod reading;
 mod rekeying;
 mod store;
-pub(super) mod tx;
+mod tx;
 
 use crate::ports::store::StoreError;
+pub(super) use gate::digest_of;
 use std::{fmt::Debug, future::Future, time::Duration};
-pub(super) use store::SqlStore;
-pub(super) use tx::{Fault, Row, Tx, Value};
+pub use store::SqlStore;
+pub use tx::{Cell, Fault, Row, Tx, Value};
 
 /// Runs jobs in transactions of one database.
-pub(super) trait Driver: Debug + Send + Sync + 'static {
+pub trait Driver: Debug + Send + Sync + 'static {
     /// Whether what is written outlives the process.
     fn is_durable(&self) -> bool;
 
@@ -47,7 +49,7 @@ pub(super) trait Driver: Debug + Send + Sync + 'static {
 }
 
 /// What happens in one transaction. It may be run more than once, so it must come to the same when it did it before.
-pub(super) trait Job: Send + Sync + 'static {
+pub trait Job: Send + Sync + 'static {
     /// What it finds out.
     type Answer: Send + 'static;
 
@@ -57,7 +59,7 @@ pub(super) trait Job: Send + Sync + 'static {
 
 /// How long a job may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub enum Pace {
     /// Somebody waits for the answer of a request.
     Request,
     /// An operator's work on many rows. It must not stand in the way of requests.
@@ -66,7 +68,7 @@ pub(super) enum Pace {
 
 impl Pace {
     /// The deadline, with all that is tried again.
-    pub(super) fn deadline(self) -> Duration {
+    pub fn deadline(self) -> Duration {
         match self {
             Self::Request => Duration::from_secs(5),
             Self::Bulk => Duration::from_mins(15),

@@ -4,7 +4,7 @@ use super::{
     tx::{Fault, Tx},
 };
 use crate::{
-    domain::subject::Namespace,
+    domain::{identity::KeyFingerprint, subject::Namespace},
     ports::store::{Pin, PinError},
 };
 
@@ -68,6 +68,17 @@ pub(super) async fn keep<T: Tx>(tx: &mut T, pin: &Pin) -> Result<(), Fault> {
         tx.run(sql, &[key.as_str().into(), (&**line).into()]).await?;
     }
     Ok(())
+}
+
+/// Pins the key unless there is one, and returns the one there is.
+pub(super) async fn keep_first<T: Tx>(
+    tx: &mut T,
+    mine: KeyFingerprint,
+) -> Result<KeyFingerprint, Fault> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('fingerprint', $1) \
+               ON CONFLICT (key) DO NOTHING";
+    tx.run(sql, &[mine.to_string().as_str().into()]).await?;
+    gate::look(tx, "").await?.fingerprint.ok_or(Fault::Lost)
 }
 
 /// The format that stands against `line`, if identities rest on it.

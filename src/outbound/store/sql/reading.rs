@@ -101,14 +101,14 @@ impl Job for List {
         let after = self.filter.after.as_ref().map_or("", ChatIdentity::as_str);
         let mut sql =
             String::from("SELECT identity, state, created_at FROM identities WHERE identity > $1");
-        sql += &match self.filter.state {
-            None => String::new(),
-            Some(State::Active) => format!(" AND state = 'active' AND {HAS_SUBJECT}"),
-            Some(State::Unlinked) => format!(" AND state = 'active' AND NOT {HAS_SUBJECT}"),
+        match self.filter.state {
+            None => {}
+            Some(State::Active) => sql.extend([" AND state = 'active' AND ", HAS_SUBJECT]),
+            Some(State::Unlinked) => sql.extend([" AND state = 'active' AND NOT ", HAS_SUBJECT]),
             Some(state @ (State::Retired | State::Unclaimed)) => {
-                format!(" AND state = '{}'", state.as_str())
+                sql.extend([" AND state = '", state.as_str(), "'"]);
             }
-        };
+        }
         let mut values = vec![after.into(), limit_of(self.limit)];
         if let Some(namespace) = &self.filter.namespace {
             sql += " AND (EXISTS (SELECT 1 FROM subjects s WHERE s.identity = identities.identity \

@@ -4,7 +4,8 @@ use super::{
     Pace::{Bulk, Request},
     binding::{Bind, Find},
     changing::Alter,
-    importing::{Abandon, Apply, Begin, Check, Compare, IsUnsettled, LayAside, Settle},
+    comparing::Compare,
+    importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle},
     pinning::{IsPinned, PinDown},
     reading::{About, FileRows, Holders, List, Since},
     rekeying::RekeyAll,
@@ -25,20 +26,15 @@ use std::sync::Arc;
 
 /// The registry in a database.
 #[derive(Debug)]
-pub(in crate::outbound::store) struct SqlStore<D> {
+pub struct SqlStore<D> {
     driver: D,
     clock: Arc<dyn Clock>,
 }
 
 impl<D: Driver> SqlStore<D> {
     /// Keeps the registry with `driver`; `clock` says when an import last did something.
-    pub(in crate::outbound::store) fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
         Self { driver, clock }
-    }
-
-    /// What runs the statements.
-    pub(in crate::outbound::store) fn driver(&self) -> &D {
-        &self.driver
     }
 
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {

@@ -2,7 +2,7 @@
 use std::{error::Error, future::Future, sync::Arc};
 
 /// A transaction. Parameters are `$1`, `$2`, …; no statement holds a value itself.
-pub(in crate::outbound::store) trait Tx: Send {
+pub trait Tx: Send {
     /// What stands behind a `SELECT` that shares its rows with others who only share them, until the end.
     const SHARE: &'static str;
 
@@ -23,8 +23,10 @@ pub(in crate::outbound::store) trait Tx: Send {
 
 /// A parameter.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::outbound::store) enum Value<'a> {
+pub enum Value<'a> {
+    /// A text.
     Text(&'a str),
+    /// A whole number.
     Int(i64),
     /// A text that is not there.
     NoText,
@@ -50,24 +52,27 @@ impl<'a> From<Option<&'a str>> for Value<'a> {
 
 /// A row that was found.
 #[derive(Clone, Debug, Default)]
-pub(in crate::outbound::store) struct Row(pub(in crate::outbound::store) Vec<Cell>);
+pub struct Row(pub Vec<Cell>);
 
 /// One column of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::outbound::store) enum Cell {
+pub enum Cell {
+    /// A text.
     Text(Box<str>),
+    /// A whole number.
     Int(i64),
+    /// Nothing.
     Null,
 }
 
 impl Row {
     /// The text in column `at`, from 0.
-    pub(in crate::outbound::store) fn text(&self, at: usize) -> Result<&str, Fault> {
+    pub fn text(&self, at: usize) -> Result<&str, Fault> {
         self.maybe_text(at)?.ok_or(Fault::Damaged)
     }
 
     /// The same where it may be missing.
-    pub(in crate::outbound::store) fn maybe_text(&self, at: usize) -> Result<Option<&str>, Fault> {
+    pub fn maybe_text(&self, at: usize) -> Result<Option<&str>, Fault> {
         match self.0.get(at) {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
@@ -76,7 +81,7 @@ impl Row {
     }
 
     /// The whole number in column `at`.
-    pub(in crate::outbound::store) fn int(&self, at: usize) -> Result<i64, Fault> {
+    pub fn int(&self, at: usize) -> Result<i64, Fault> {
         match self.0.get(at) {
             Some(Cell::Int(number)) => Ok(*number),
             Some(Cell::Text(_) | Cell::Null) | None => Err(Fault::Damaged),
@@ -86,7 +91,7 @@ impl Row {
 
 /// Why a transaction came to nothing.
 #[derive(Clone, Debug)]
-pub(in crate::outbound::store) enum Fault {
+pub enum Fault {
     /// A row we wrote does not read back.
     Damaged,
     /// It lost against another transaction, and may be tried again at once.
@@ -97,7 +102,7 @@ pub(in crate::outbound::store) enum Fault {
 
 impl Fault {
     /// A fault of which there is only this to say.
-    pub(in crate::outbound::store) fn said(reason: &'static str) -> Self {
+    pub fn said(reason: &'static str) -> Self {
         Self::Unavailable(Arc::from(Box::<dyn Error + Send + Sync>::from(reason)))
     }
 }

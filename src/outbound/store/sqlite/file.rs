@@ -12,6 +12,9 @@ use std::{
 /// How long SQLite waits for another process's lock. Below the deadline of those who wait for the answer.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// How many statements a connection remembers: more than there are.
+const STATEMENTS: usize = 128;
+
 /// Up to this many pages (4 MiB) the whole file is read through at start; above, only what is used.
 const QUICKLY_CHECKED: i64 = 1024;
 
@@ -65,6 +68,11 @@ pub enum UnfitStore {
         /// Ours.
         known: i64,
     },
+    /// Written by an earlier release, and not to be changed here.
+    #[error(
+        "has the schema of an earlier release, and store.migrate is never; run `usher migrate`"
+    )]
+    NeedsMigration,
     /// Somebody else holds the lock.
     #[error("is locked by another process; end the one that holds it")]
     Locked,
@@ -125,11 +133,13 @@ impl FileId {
     }
 }
 
-/// Opens the file, making it and its directory where they are missing, and brings it to this release's schema.
-pub(super) fn open(path: &Path) -> Result<Connection, UnfitStore> {
+/// Opens the file, making it and its directory where they are missing, and brings it to this release's schema if it
+/// may. Says whether it did.
+pub(super) fn open(path: &Path, migrates: bool) -> Result<(Connection, bool), UnfitStore> {
     make(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY)?;
     schema::recognise(&connection)?;
     let mode: String =
@@ -146,8 +156,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, UnfitStore> {
     // A file that was tampered with must not run code of its own.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    schema::migrate(&mut connection)?;
+    let was_behind = schema::migrate(&mut connection, migrates)?;
     check(&connection)?;
+    Ok((connection, was_behind))
+}
+
+/// A database in memory, with this release's schema.
+pub(super) fn open_in_memory() -> Result<Connection, UnfitStore> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    schema::migrate(&mut connection, true)?;
     Ok(connection)
 }
 
@@ -179,6 +197,10 @@ fn check(connection: &Connection) -> Result<(), UnfitStore> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    fn open(path: &Path) -> Result<Connection, UnfitStore> {
+        Ok(super::open(path, true)?.0)
+    }
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -256,6 +278,16 @@ mod tests {
         open(&path).unwrap().pragma_update(None, "user_version", 1_007).unwrap();
         open(&path).unwrap().pragma_update(None, "user_version", 2_001).unwrap();
         assert!(matches!(open(&path), Err(UnfitStore::Newer { found: 2, known: 1 })));
+    }
+
+    #[test]
+    fn an_earlier_schema_is_left_alone_where_it_must_not_be_changed() {
+        let folder = folder();
+        let path = folder.path().join("usher.db");
+        assert!(matches!(super::open(&path, false), Err(UnfitStore::NeedsMigration)));
+        assert!(super::open(&path, true).unwrap().1);
+        assert!(!super::open(&path, true).unwrap().1);
+        super::open(&path, false).unwrap();
     }
 
     #[test]

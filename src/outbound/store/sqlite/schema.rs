@@ -12,7 +12,7 @@ const APPLICATION_ID: i64 = 0x7573_6872;
 const MAJOR: i64 = 1;
 
 /// What each step adds, in order.
-const STEPS: [&str; 1] = [include_str!("migrations/1.sql")];
+const STEPS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// Refuses a file that is not usher's, or that a later major version of usher wrote. Changes nothing.
 pub(super) fn recognise(connection: &Connection) -> Result<(), UnfitStore> {
@@ -26,16 +26,21 @@ pub(super) fn recognise(connection: &Connection) -> Result<(), UnfitStore> {
     if application == 0 && version == 0 && tables == 0 { Ok(()) } else { Err(UnfitStore::Foreign) }
 }
 
-/// Brings a recognised file to this release's schema, under the write lock, all steps or none.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), UnfitStore> {
+/// Brings a recognised file to this release's schema if it may, under the write lock, all steps or none. Says whether
+/// there was anything to do.
+pub(super) fn migrate(connection: &mut Connection, may: bool) -> Result<bool, UnfitStore> {
     if steps_of(marks(connection)?.1) >= STEPS.len() {
-        return Ok(());
+        return Ok(false);
+    }
+    if !may {
+        return Err(UnfitStore::NeedsMigration);
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been here while this one waited for the lock.
     recognise(&transaction)?;
     advance(&transaction)?;
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    Ok(true)
 }
 
 fn advance(transaction: &Transaction<'_>) -> Result<(), UnfitStore> {

@@ -1,0 +1,58 @@
+//! What usher does for its store while it serves.
+use super::tasks::Stop;
+use crate::{
+    outbound::store::cached::CachedStore,
+    ports::{clock::Clock, registry::Registry, store::BindingStore as _},
+};
+use std::{sync::Arc, time::Duration};
+
+/// How often the store is asked what changed: what an operator does holds within 2 s on every sidecar.
+const FEED: Duration = Duration::from_secs(1);
+
+/// After how many of those it is also asked whether it can be written. `store.staleFor` counts from its last answer, and
+/// users who are all remembered would never ask it.
+const PING: u32 = 10;
+
+/// Follows the store's changes until `stop`.
+pub(super) async fn watch(store: Arc<CachedStore>, stop: Stop) {
+    let mut stop = std::pin::pin!(stop.requested());
+    for round in 1_u32.. {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(FEED) => {
+                // What the store says is noted where it is remembered, and logged there at each change.
+                let _ = store.follow().await;
+                if round.is_multiple_of(PING) {
+                    let _ = store.ping().await;
+                }
+            }
+        }
+    }
+}
+
+/// How often imports are looked after whose process has gone.
+const UPKEEP: Duration = Duration::from_secs(15);
+
+/// How many of their rows are moved at once.
+const ROWS: usize = 500;
+
+/// Finishes, or clears away, what others left of their imports, until `stop`.
+pub(super) async fn settle(registry: Arc<dyn Registry>, clock: Arc<dyn Clock>, stop: Stop) {
+    let mut stop = std::pin::pin!(stop.requested());
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(UPKEEP) => {}
+        }
+        loop {
+            let moved = tokio::select! {
+                () = &mut stop => return,
+                moved = registry.settle(clock.now(), ROWS) => moved,
+            };
+            // A store that is silent is noted elsewhere.
+            if !moved.unwrap_or(false) {
+                break;
+            }
+        }
+    }
+}
