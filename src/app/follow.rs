@@ -4,6 +4,7 @@ use super::{
     host::Host,
     issuers::Issuers,
     listeners::Certificates,
+    postgres,
     ready::Latches,
     reload::{self, Reader, Reread},
     running::{Load, seconds},
@@ -15,7 +16,7 @@ use crate::{
         settings::{Listener, Settings},
     },
     inbound::public::{Exchange, Public},
-    outbound::files::Glance,
+    outbound::{files::Glance, store::postgres::PostgresStore},
     telemetry::logs::chain,
 };
 use std::sync::{
@@ -35,6 +36,8 @@ pub(super) struct Follower {
     pub(super) grace: Arc<AtomicU64>,
     pub(super) load: Option<Load>,
     pub(super) revision: u64,
+    /// The store, where it is PostgreSQL: its password may change.
+    pub(super) postgres: Option<Arc<PostgresStore>>,
 }
 
 impl Reader for Follower {
@@ -92,8 +95,12 @@ impl Follower {
 
     /// Works with `settings` from now on, but for what only a start can change.
     fn adopt(&mut self, mut settings: Settings) -> Result<(), String> {
-        self.keep_what_a_start_sets(&mut settings);
         let said = |error: &dyn std::error::Error| chain(error);
+        if let Some(store) = &self.postgres {
+            postgres::follow(store, &mut self.settings, &settings.store.place)
+                .map_err(|error| said(&error))?;
+        }
+        self.keep_what_a_start_sets(&mut settings);
         self.issuers.follow(&settings, &self.host).map_err(|error| said(&error))?;
         let revision = self.revision + 1;
         let keys = self.issuers.keys();

@@ -1,5 +1,5 @@
 //! The steps of a request, with nothing behind them that could change: for `usher explain`.
-use super::{face::Lasting, host::Host, issuers::Issuers, start::StartError, store};
+use super::{face::Lasting, host::Host, issuers::Issuers, postgres, start::StartError, store};
 use crate::{
     config::settings::{Settings, StorePlace},
     domain::subject::Subject,
@@ -32,6 +32,10 @@ pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, Sta
         StorePlace::Sqlite(path) => {
             let (migrates, clock) = (settings.store.migrate, Arc::clone(&host.clock));
             Some(Arc::new(store::sqlite(path.clone(), migrates, clock).await?))
+        }
+        StorePlace::Postgres(server) => {
+            let held = postgres::look(server, settings, Arc::clone(&host.clock)).await?;
+            held.map(|store| Arc::new(store) as Arc<dyn BindingStore>)
         }
     };
     let store: Arc<dyn BindingStore> = Arc::new(Untouched(held));

@@ -82,7 +82,7 @@ pub async fn start(
     }
     let open = listeners::open(&settings).await?;
     let (public, health) = (open.public.address()?, open.health.address()?);
-    let Opened { bindings, registry } = store::open(&settings, &host).await?;
+    let Opened { bindings, registry, postgres } = store::open(&settings, &host).await?;
     let (watched, clock) = (Arc::clone(&bindings), Arc::clone(&host.clock));
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
@@ -115,6 +115,7 @@ pub async fn start(
         grace: Arc::clone(&grace),
         load: options.load,
         revision: 0,
+        postgres,
     };
     upkeep.spawn("reload", follower.run(seen, upkeep.stop_signal()));
     upkeep.spawn("store watch", keeping::watch(watched, upkeep.stop_signal()));

@@ -7,7 +7,7 @@ use crate::{
         subject::{Issuer, Namespace},
         time::Timestamp,
     },
-    outbound::http::proxy::ProxySettings,
+    outbound::{http::proxy::ProxySettings, store::postgres::PostgresSettings},
     token::algorithm::Algorithm,
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -217,6 +217,8 @@ pub enum StorePlace {
     Sqlite(PathBuf),
     /// `memory:`.
     Memory,
+    /// `postgres:`, with `password` and `certificateAuthority`.
+    Postgres(Box<PostgresSettings>),
 }
 
 /// `listen`.

@@ -8,11 +8,10 @@ mod link;
 mod links;
 mod schema;
 mod server;
-#[cfg(all(test, feature = "postgres-tests"))]
-mod tests;
 mod transaction;
+mod values;
 
-use super::sql::{Driver, Fault, Job, Pace, Tx};
+use super::sql::{Driver, Fault, Job, Pace, SqlStore, Tx};
 use crate::{
     outbound::http::trust::UnusableTrust,
     ports::{clock::Clock, entropy::Entropy, store::StoreError},
@@ -34,6 +33,9 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 use transaction::{Access, PgTx};
+
+/// The registry in PostgreSQL. What it acknowledged survives this process, and the server's.
+pub type PostgresStore = SqlStore<PostgresDriver>;
 
 /// How long a start waits for the schema, which other sidecars may be making at the same time.
 const OPENING: Duration = Duration::from_secs(30);
@@ -85,12 +87,39 @@ pub enum NotOpen {
     },
 }
 
-impl PostgresDriver {
+impl PostgresStore {
     /// Does not connect yet.
     ///
     /// # Errors
     /// The `certificateAuthority` cannot be used.
-    pub fn new(
+    pub fn to(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, UnusableTrust> {
+        Ok(Self::new(PostgresDriver::new(config, Arc::clone(&clock), entropy)?, clock))
+    }
+
+    /// Connects and finds the schema fit, or brings it to this version's. Without this the first that is asked does.
+    ///
+    /// # Errors
+    /// Each variant of [`NotOpen`].
+    pub async fn open(&self) -> Result<(), NotOpen> {
+        // Whoever starts usher holds this for long, and it is large.
+        Box::pin(self.driver().open()).await
+    }
+
+    /// Uses another password, authority or address for connections from now on.
+    ///
+    /// # Errors
+    /// The `certificateAuthority` cannot be used; nothing has changed then.
+    pub fn follow(&self, server: PostgresSettings) -> Result<(), UnusableTrust> {
+        self.driver().follow(server)
+    }
+}
+
+impl PostgresDriver {
+    fn new(
         config: Config,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -112,19 +141,11 @@ impl PostgresDriver {
         })
     }
 
-    /// Uses another password, authority or address for connections from now on.
-    ///
-    /// # Errors
-    /// The `certificateAuthority` cannot be used; nothing has changed then.
-    pub fn follow(&self, server: PostgresSettings) -> Result<(), UnusableTrust> {
+    fn follow(&self, server: PostgresSettings) -> Result<(), UnusableTrust> {
         self.pool.manager().follow(server)
     }
 
-    /// Connects and finds the schema fit, or brings it to this version's.
-    ///
-    /// # Errors
-    /// Each variant of [`NotOpen`].
-    pub async fn open(&self) -> Result<(), NotOpen> {
+    async fn open(&self) -> Result<(), NotOpen> {
         let end = Instant::now() + OPENING;
         self.within(end, Pace::Request, &Fit(end)).await.map_err(|trouble| match trouble {
             Trouble::Unfit(unfit) => NotOpen::Unfit { place: self.place.clone(), unfit },
@@ -268,3 +289,7 @@ impl fmt::Debug for PostgresDriver {
         f.debug_struct("PostgresDriver").field("place", &self.place).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "postgres-tests")]
+mod tests;

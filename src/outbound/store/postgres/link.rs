@@ -23,7 +23,7 @@ const MOST_ADDRESSES: usize = 8;
 /// How many statements stay prepared on a connection.
 const MOST_STATEMENTS: usize = 200;
 
-/// "Speak TLS from here on" (PostgreSQL's protocol, section 55.7, `SSLRequest`).
+/// "Speak TLS from here on" (PostgreSQL's protocol, message formats, `SSLRequest`).
 const TLS_PLEASE: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 /// What PostgreSQL is called inside TLS (ALPN).
@@ -111,13 +111,10 @@ async fn socket(path: &Path) -> Result<UnixStream, Unreachable> {
 }
 
 async fn network(server: &PostgresSettings, trust: &Trust) -> Result<Box<dyn Duplex>, Unreachable> {
-    let (addresses, name) = located(server).await?;
+    let addresses = addresses(server).await?;
     let deadline = Instant::now() + CONNECT;
     let stream = first_of(&addresses, deadline).await;
-    let mut stream = stream.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => Unreachable::Silent,
-        kind => Unreachable::Socket(kind),
-    })?;
+    let mut stream = stream.map_err(|error| Unreachable::Socket(error.kind()))?;
     if !server.tls {
         return Ok(Box::new(stream));
     }
@@ -129,26 +126,31 @@ async fn network(server: &PostgresSettings, trust: &Trust) -> Result<Box<dyn Dup
         b'N' => return Err(Unreachable::NoTls),
         _ => return Err(Unreachable::NotPostgres),
     }
-    Ok(Box::new(secure(stream, name, trust, PROTOCOL).await.map_err(Unreachable::Tls)?))
+    Ok(Box::new(secure(stream, name(server)?, trust, PROTOCOL).await.map_err(Unreachable::Tls)?))
 }
 
-/// The server's addresses, and the name its certificate must have.
-async fn located(
-    server: &PostgresSettings,
-) -> Result<(Vec<SocketAddr>, ServerName<'static>), Unreachable> {
+async fn addresses(server: &PostgresSettings) -> Result<Vec<SocketAddr>, Unreachable> {
     match &server.host {
-        PostgresHost::Address(address) => {
-            Ok((vec![SocketAddr::new(*address, server.port)], ServerName::from(*address)))
-        }
+        PostgresHost::Address(address) => Ok(vec![SocketAddr::new(*address, server.port)]),
         PostgresHost::Name(name) => {
             let found = lookup_host((&**name, server.port)).await;
             let found = found.map_err(|error| Unreachable::Name(error.kind()))?;
+            Ok(found.take(MOST_ADDRESSES).collect())
+        }
+        PostgresHost::Socket(_) => Ok(Vec::new()),
+    }
+}
+
+/// The name that the server's certificate must have.
+fn name(server: &PostgresSettings) -> Result<ServerName<'static>, Unreachable> {
+    let no_name = || Unreachable::Name(io::ErrorKind::InvalidInput);
+    match &server.host {
+        PostgresHost::Address(address) => Ok(ServerName::from(*address)),
+        PostgresHost::Name(name) => {
             // A certificate never names the root's dot.
             let name = name.strip_suffix('.').unwrap_or(name).to_owned();
-            let name = ServerName::try_from(name);
-            let name = name.map_err(|_| Unreachable::Name(io::ErrorKind::InvalidInput))?;
-            Ok((found.take(MOST_ADDRESSES).collect(), name))
+            ServerName::try_from(name).map_err(|_| no_name())
         }
-        PostgresHost::Socket(_) => Err(Unreachable::Name(io::ErrorKind::InvalidInput)),
+        PostgresHost::Socket(_) => Err(no_name()),
     }
 }

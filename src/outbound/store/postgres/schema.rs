@@ -120,10 +120,8 @@ async fn tables(link: &Link) -> Result<Vec<String>, Trouble> {
 
 async fn rows(link: &Link, sql: &str) -> Result<Vec<SimpleQueryRow>, Trouble> {
     let said = link.client.simple_query(sql).await.map_err(|error| trouble(&error))?;
-    let rows = said.into_iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        // It is another crate's, and may grow.
-        _ => None,
+    let rows = said.into_iter().filter_map(|message| {
+        if let SimpleQueryMessage::Row(row) = message { Some(row) } else { None }
     });
     Ok(rows.collect())
 }
@@ -156,9 +154,11 @@ fn trouble(error: &tokio_postgres::Error) -> Trouble {
 
 /// A table that is named as ours and is another.
 fn not_ours(trouble: Trouble) -> Trouble {
-    match trouble {
-        Trouble::Forgotten(code) if &*code == SqlState::UNDEFINED_COLUMN.code() => foreign(),
-        other => other,
+    let undefined = |code: &str| code == SqlState::UNDEFINED_COLUMN.code();
+    if matches!(&trouble, Trouble::Forgotten(code) if undefined(code)) {
+        foreign()
+    } else {
+        trouble
     }
 }
 

@@ -1,11 +1,14 @@
 //! A transaction on one connection.
-use super::{fault::Trouble, link::Link};
-use crate::outbound::store::sql::{Fault, Row, Tx, Value, tx::Cell};
-use bytes::BytesMut;
+use super::{
+    fault::Trouble,
+    link::Link,
+    values::{Parameter, row},
+};
+use crate::outbound::store::sql::{Fault, Row, Tx, Value};
 use futures_util::{FutureExt as _, future::try_join};
-use std::{error::Error, fmt, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 use tokio::time::timeout;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{ToSql, Type};
 
 /// How long the answer to `BEGIN` is awaited, which no lock can hold up: a connection that was idle may lead nowhere
 /// by now, and nothing says so.
@@ -146,7 +149,7 @@ impl<'a> PgTx<'a> {
         };
         let begin = self.begin.take();
         let link = &*self.link;
-        let begun = async {
+        let opening = async {
             match begin {
                 Some(begin) => sent(link, &begin).await,
                 None => Ok(()),
@@ -160,7 +163,7 @@ impl<'a> PgTx<'a> {
             answer.map_err(|error| Trouble::of(&error))
         };
         // In this order they are sent.
-        Ok(try_join(begun, answer).await?.1)
+        Ok(try_join(opening, answer).await?.1)
     }
 }
 
@@ -173,9 +176,9 @@ impl Tx for PgTx<'_> {
 
     async fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
         let found: Vec<tokio_postgres::Row> = self.answered(sql, values).await?;
-        found.iter().map(row).collect::<Result<_, _>>().map_err(|damaged| {
+        let rows = found.iter().map(row).collect::<Result<_, _>>();
+        rows.inspect_err(|_| {
             self.failed.get_or_insert(Trouble::Damaged);
-            damaged
         })
     }
 
@@ -215,8 +218,8 @@ impl Statement for Vec<tokio_postgres::Row> {
         values: &[Parameter<'_>],
         types: Vec<Type>,
     ) -> Result<Self, tokio_postgres::Error> {
-        let typed: Vec<_> = borrowed(values).into_iter().zip(types).collect();
-        link.client.query_typed(sql, &typed).await
+        let pairs: Vec<_> = borrowed(values).into_iter().zip(types).collect();
+        link.client.query_typed(sql, &pairs).await
     }
 }
 
@@ -235,69 +238,11 @@ impl Statement for u64 {
         values: &[Parameter<'_>],
         types: Vec<Type>,
     ) -> Result<Self, tokio_postgres::Error> {
-        let typed: Vec<_> = borrowed(values).into_iter().zip(types).collect();
-        link.client.execute_typed(sql, &typed).await
+        let pairs: Vec<_> = borrowed(values).into_iter().zip(types).collect();
+        link.client.execute_typed(sql, &pairs).await
     }
 }
 
 fn borrowed<'a>(values: &'a [Parameter<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
-}
-
-fn row(found: &tokio_postgres::Row) -> Result<Row, Fault> {
-    let cells = found.columns().iter().enumerate().map(|(at, column)| {
-        let kind = column.type_();
-        let cell = if *kind == Type::INT8 {
-            found.try_get::<_, Option<i64>>(at).map(|number| number.map(Cell::Int))
-        } else if *kind == Type::INT4 {
-            let number = found.try_get::<_, Option<i32>>(at);
-            number.map(|number| number.map(|number| Cell::Int(number.into())))
-        } else if *kind == Type::BOOL {
-            let flag = found.try_get::<_, Option<bool>>(at);
-            flag.map(|flag| flag.map(|flag| Cell::Int(flag.into())))
-        } else {
-            let text = found.try_get::<_, Option<&str>>(at);
-            text.map(|text| text.map(|text| Cell::Text(text.into())))
-        };
-        cell.map(|cell| cell.unwrap_or(Cell::Null)).map_err(|_| Fault::Damaged)
-    });
-    cells.collect::<Result<_, _>>().map(Row)
-}
-
-/// A value on its way to the server. `Debug` shows none: the client would log it.
-struct Parameter<'a>(Value<'a>);
-
-impl Parameter<'_> {
-    fn kind(&self) -> Type {
-        match self.0 {
-            Value::Text(_) | Value::NoText => Type::TEXT,
-            Value::Int(_) => Type::INT8,
-        }
-    }
-}
-
-impl fmt::Debug for Parameter<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
-    }
-}
-
-impl ToSql for Parameter<'_> {
-    fn to_sql(
-        &self,
-        kind: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        match self.0 {
-            Value::Text(text) => text.to_sql(kind, out),
-            Value::Int(number) => number.to_sql(kind, out),
-            Value::NoText => Ok(IsNull::Yes),
-        }
-    }
-
-    fn accepts(kind: &Type) -> bool {
-        *kind == Type::TEXT || *kind == Type::INT8
-    }
-
-    to_sql_checked!();
 }

@@ -1,9 +1,6 @@
 //! What a transaction brings and takes.
 use super::{database, driver, number, said};
-use crate::outbound::store::sql::{
-    Driver, Fault, Job, Pace, Tx, Value,
-    tx::{Cell, Row},
-};
+use crate::outbound::store::sql::{Cell, Driver, Fault, Job, Pace, Row, Tx, Value};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
@@ -167,7 +164,7 @@ async fn p13_what_the_server_says_is_not_repeated() {
         let mut text = format!("{error:?}");
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
-            text += &format!(" {error}");
+            text = format!("{text} {error}");
             cause = error.source();
         }
         assert!(text.contains(code) && !text.contains("hunter2"), "{text}");
