@@ -1,5 +1,5 @@
 //! The admin and egress listeners' handlers: made of the settings, and made anew at each reload.
-use super::{host::Host, store};
+use super::{host::Host, naming};
 use crate::{
     config::settings::{EgressSettings, ListenSettings, Listener, Settings},
     domain::secret::Secret,
@@ -61,7 +61,7 @@ impl Doors {
 impl Frame {
     fn registrar(&self, settings: &Settings) -> Registrar {
         let (registry, clock) = (Arc::clone(&self.registry), Arc::clone(&self.host.clock));
-        Registrar::new(registry, settings.identity_key.clone(), store::namings(settings), clock)
+        Registrar::new(registry, settings.identity_key.clone(), naming::namings(settings), clock)
     }
 
     fn admin(&self, settings: &Settings, token: Option<&Secret>) -> AdminConfig {

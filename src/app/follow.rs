@@ -5,15 +5,17 @@ use super::{
     host::Host,
     issuers::Issuers,
     listeners::Certificates,
+    naming,
     ready::Latches,
     reload::{self, Reader, Reread},
     running::{Load, seconds},
+    start::StartError,
     tasks::Stop,
 };
 use crate::{
     config::{
         Mistakes,
-        settings::{Listener, Settings},
+        settings::{Listener, Settings, StorePlace},
     },
     domain::secret::Secret,
     inbound::public::{Exchange, Public},
@@ -55,7 +57,7 @@ impl Reader for Follower {
             let token = doors::own_token(&settings, &*entropy);
             Ok((settings, token))
         });
-        self.follow(read.await.map_err(|error| error.to_string()))
+        self.follow(read.await.map_err(|error| error.to_string())).await
     }
 }
 
@@ -78,12 +80,12 @@ impl Follower {
         }
     }
 
-    fn follow(&mut self, read: Result<Result<Fresh, Mistakes>, String>) -> Reread {
+    async fn follow(&mut self, read: Result<Result<Fresh, Mistakes>, String>) -> Reread {
         let mut files = self.settings.files.clone();
         let outcome = match read {
             Ok(Ok((settings, token))) => {
                 files.clone_from(&settings.files);
-                self.adopt(settings, token.as_ref())
+                self.adopt(settings, token.as_ref()).await
             }
             Ok(Err(mistakes)) => {
                 files = mistakes.files().to_vec();
@@ -102,8 +104,13 @@ impl Follower {
     }
 
     /// Works with `settings` from now on, but for what only a start can change.
-    fn adopt(&mut self, mut settings: Settings, token: Option<&Secret>) -> Result<(), String> {
+    async fn adopt(
+        &mut self,
+        mut settings: Settings,
+        token: Option<&Secret>,
+    ) -> Result<(), String> {
         self.keep_what_a_start_sets(&mut settings);
+        self.pin(&settings).await?;
         let said = |error: &dyn std::error::Error| chain(error);
         self.issuers.follow(&settings, &self.host).map_err(|error| said(&error))?;
         let revision = self.revision + 1;
@@ -119,6 +126,20 @@ impl Follower {
         self.revision = revision;
         self.settings = settings;
         Ok(())
+    }
+
+    /// Another format is refused while identities rest on the old one, as at a start (contract 4).
+    async fn pin(&self, settings: &Settings) -> Result<(), String> {
+        let pin = naming::pin(settings);
+        if pin == naming::pin(&self.settings) {
+            return Ok(());
+        }
+        let readable = pin.formats.iter().any(|(_, line)| &**line != "opaque");
+        if readable && settings.store.place == StorePlace::Memory {
+            return Err("a readable format needs a durable store: start usher again".to_owned());
+        }
+        let pinned = self.lasting.store.pin(&pin).await;
+        pinned.map_err(|error| chain(&StartError::of_pin(error)))
     }
 
     fn keep_what_a_start_sets(&self, settings: &mut Settings) {

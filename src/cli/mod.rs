@@ -6,7 +6,9 @@ mod dev;
 mod documents;
 mod exit;
 mod explain;
+mod identity;
 mod load;
+mod migrate;
 mod probe;
 mod run;
 mod serve;
@@ -30,6 +32,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check(options) => check::run(args.config, &options),
         Command::Explain => explain::run(args.config),
         Command::Console => console::run(args.config),
+        Command::Identity(options) => identity::run(args.config, options),
+        Command::Migrate => migrate::run(args.config),
         Command::Schema => documents::schema(),
         Command::Openapi => documents::openapi(),
         Command::Completions(options) => documents::completions(&options),

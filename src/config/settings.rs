@@ -1,5 +1,6 @@
 //! What usher was told, once it cannot be wrong.
 mod listen;
+mod naming;
 
 use crate::{
     domain::{
@@ -15,6 +16,7 @@ use crate::{
 pub use listen::{
     AdminSettings, EgressSettings, ListenAddress, ListenSettings, Listener, TlsSettings,
 };
+pub use naming::{Adopt, IdentityFormat, IdentitySource};
 use std::{path::PathBuf, time::Duration};
 use url::Url;
 
@@ -122,6 +124,10 @@ pub struct IssuerSettings {
     pub namespace: Namespace,
     /// `subject`, never empty.
     pub subject: Vec<Box<str>>,
+    /// `identity`: how a subject's identity is made.
+    pub identity: IdentityFormat,
+    /// `adopt`: whether a first sign-in may take an identity that waits for it.
+    pub adopt: Option<Adopt>,
     /// `claimValidationRules`, and for a tenant `tid`.
     pub rules: Vec<RuleSettings>,
     /// `enforcement: {auditUntil: DATE}`: until then a rule's *expression* that refuses is only logged and counted.

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Runs a command with nothing of this process's environment.
-fn usher(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn usher(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_usher"))
         .args(arguments)
         .env_clear()
@@ -23,11 +23,11 @@ fn usher(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn config(place: &Place) -> String {
+pub(crate) fn config(place: &Place) -> String {
     place.path("usher.yaml").display().to_string()
 }
 

@@ -15,4 +15,5 @@ mod house;
 mod identity;
 mod issuers;
 mod life;
+mod naming;
 mod secrecy;

@@ -63,6 +63,8 @@ formats! {
     /// An expression over `claims`.
     CLAIMS_EXPRESSION "a CEL expression" "claims.email_verified == true" "\\S",
         expression::over_claims;
+    /// An expression over `claims` and `issuer`.
+    IDENTITY_EXPRESSION "a CEL expression" "claims.employee_id" "\\S", expression::over_identity;
     /// An expression over `claims`, `issuer`, `identity` and `kind`.
     GRANT_EXPRESSION "a CEL expression" "'chat' in claims.groups" "\\S", expression::over_grant;
     /// A path, `METHOD PATH`, an operation or a group of them.

@@ -470,13 +470,12 @@ mod tests {
         let kind = Kind::Section(issuers::ISSUER);
         let found = mistakes(
             &kind,
-            "{url: 'https://a', audiences: [a], identity: {format: claim, claim: x}}",
+            "{url: 'https://a', audiences: [a], introspection: {clientId: a, clientSecret: {env: A}}}",
         );
-        assert!(
-            found[0].contains("identity.format: not in this version (write opaque)"),
-            "{found:?}"
-        );
-        assert!(found[1].contains("identity.claim: not in this version"), "{found:?}");
+        assert!(found[0].contains("introspection: not in this version"), "{found:?}");
+        let kind = Kind::Section(grants::GRANT);
+        let found = mistakes(&kind, "{name: a, kinds: [bot]}");
+        assert!(found[0].contains("kinds[0]: not in this version (write user)"), "{found:?}");
     }
 
     #[test]

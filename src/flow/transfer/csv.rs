@@ -1,9 +1,6 @@
 //! CSV as RFC 4180 has it, in pieces of any size; `csv-core` splits it, and this makes the strict side of it.
-use super::fields::{Column, Fields, Found, Mistake, Shape};
+use super::fields::{Column, Fields, Found, LONGEST, Mistake, Shape};
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder, Terminator};
-
-/// No field is longer (contract 4: names have 1 024 bytes, identities 256 characters).
-const LONGEST: usize = 4096;
 
 /// Splits a file into rows.
 pub(super) struct Csv {

@@ -57,3 +57,77 @@ impl Exporter {
         Ok((!text.is_empty()).then(|| text.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::transfer::{
+        Options,
+        scene::{CSV, Fake, Pieces, registrar, subject, take},
+        write::tests::any_row,
+    };
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    async fn whole(store: &Arc<Fake>, format: Format) -> String {
+        let mut exporter = Exporter::new(registrar(store), format);
+        let mut text = String::new();
+        while let Some(bytes) = exporter.next().await.unwrap() {
+            assert!(!bytes.is_empty());
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        assert!(exporter.next().await.unwrap().is_none());
+        text
+    }
+
+    #[tokio::test]
+    async fn an_empty_registry_is_a_header_line_or_nothing() {
+        let store = Arc::new(Fake::default());
+        let header = "namespace,subject,identity,state\r\n";
+        assert_eq!(whole(&store, Format::Csv).await, header);
+        assert_eq!(whole(&store, Format::JsonLines).await, "");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn an_export_imports_into_an_empty_store_and_exports_to_the_same_bytes(
+            rows in proptest::collection::vec(any_row(), 0..30), size in 1..3000_usize,
+        ) {
+            // One identity a subject, and no row twice.
+            let mut held: Vec<Row> = Vec::new();
+            for row in rows {
+                if !held.iter().any(|other| other.owner == row.owner || other.identity == row.identity) {
+                    held.push(row);
+                }
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            runtime.unwrap().block_on(async {
+                for format in [Format::Csv, Format::JsonLines] {
+                    let store = Arc::new(Fake::default());
+                    store.state().held.clone_from(&held);
+                    let text = whole(&store, format).await;
+                    let other = Arc::new(Fake::default());
+                    let options = Options { format, allow_links: true, ..CSV };
+                    take(&other, Pieces::of(&text, size), options).await.0.unwrap();
+                    assert_eq!(whole(&other, format).await, text);
+                    // The second time nothing is new.
+                    let again = take(&other, Pieces::of(&text, size), options).await.0.unwrap();
+                    assert_eq!((again.new, again.known), (0, held.len() as u64));
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_registry_comes_in_pieces_and_each_row_once() {
+        let store = Arc::new(Fake::default());
+        store.state().held =
+            (0..2_500).map(|n| subject(&format!("{n:05}"), &format!("id-{n}"))).collect();
+        let text = whole(&store, Format::Csv).await;
+        let subjects: Vec<_> =
+            text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+        let wanted: Vec<_> = (0..2_500).map(|n| format!("{n:05}")).collect();
+        assert_eq!(subjects, wanted);
+    }
+}

@@ -1,5 +1,8 @@
 //! What a line of either format says, before anybody knows whether it makes sense.
 
+/// No field is longer. A subject id may be made of several claims (contract 4), each of 1 024 bytes.
+pub(super) const LONGEST: usize = 4096;
+
 /// The columns of a file, or the members of its objects (contract 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
@@ -97,7 +100,7 @@ pub(super) enum Mistake {
     Nobody,
     #[error("state is unlinked, and then namespace and subject are empty")]
     NotUnlinked,
-    #[error("{0} is longer than 1024 bytes or holds a control character")]
+    #[error("{0} is too long or holds a control character")]
     InvalidName(&'static str),
     #[error("namespace begins with urn:usher:, which is usher's own")]
     ReservedNamespace,

@@ -1,7 +1,9 @@
 //! A file into the registry: whole or not at all (contract 4, `import`).
 use super::{
-    Complaint, ImportFailure, Imported, KEPT, Options, Phase, Progress, Source,
+    ImportFailure, Imported, KEPT, Options, Phase, Progress, Source,
+    complaints::Complaints,
     fields::{Found, Shape},
+    ownership,
     parser::Parser,
     row,
 };
@@ -39,6 +41,9 @@ pub async fn import(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Imported, ImportFailure> {
     registrar.settle().await.map_err(ImportFailure::Store)?;
+    if !options.allow_links {
+        ownership::has_the_key(registrar, order).await?;
+    }
     let id = registrar.store().begin_import(&registrar.author(order)).await?;
     let mut import = Import::new(registrar, id, options, order, progress);
     let outcome = import.take(&mut source).await;
@@ -158,7 +163,7 @@ impl<'a> Import<'a> {
                         self.warnings.add(line, &OUTSIDE);
                     }
                     if !self.options.allow_links
-                        && let Some(clash) = row::clash(&row, self.registrar.key())
+                        && let Some(clash) = ownership::clash(&row, self.registrar.key())
                     {
                         self.clashes.add(line, &clash);
                     }
@@ -190,11 +195,12 @@ impl<'a> Import<'a> {
         self.tell(Phase::Comparing);
         let store = self.registrar.store();
         let verified = tokio::select! {
-            verified = store.verify(self.id, self.options.allow_links) => verified?,
+            biased;
             () = source.stopped() => {
                 let why = io::Error::new(io::ErrorKind::Interrupted, "nobody wants it any more");
                 return Err(Stop::Failed(ImportFailure::Source(why)));
             }
+            verified = store.verify(self.id, self.options.allow_links) => verified?,
         };
         for Clash { line, why } in &verified.clashes {
             self.clashes.add(*line, why);
@@ -220,9 +226,10 @@ impl<'a> Import<'a> {
             let now = self.registrar.author(self.order).at;
             let step = self.registrar.store().settle(now, SETTLED_AT_ONCE);
             let is_more = tokio::select! {
+                biased;
+                () = &mut stopped => false,
                 // It holds: a store that fails now has lost nothing, and whoever comes next goes on.
                 is_more = step => is_more.unwrap_or(false),
-                () = &mut stopped => false,
             };
             if !is_more {
                 return Ok(());
@@ -278,18 +285,210 @@ impl From<ImportError> for ImportFailure {
     }
 }
 
-/// The first [`KEPT`] of a kind, and how many there were.
-#[derive(Default)]
-struct Complaints {
-    kept: Vec<Complaint>,
-    total: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::scene::{CSV, Fake, Pieces, Stage, key, lines, subject, take},
+        *,
+    };
+    use crate::{domain::subject::Subject, ports::store::StoreError};
+    use std::{fmt::Write as _, sync::Arc};
 
-impl Complaints {
-    fn add(&mut self, line: u64, what: &(impl ToString + ?Sized)) {
-        self.total += 1;
-        if self.kept.len() < KEPT {
-            self.kept.push(Complaint { line, what: what.to_string() });
+    const HEADER: &str = "namespace,subject,identity\r\n";
+
+    fn file(rows: &[&str]) -> Pieces {
+        Pieces::of(&format!("{HEADER}{}\r\n", rows.join("\r\n")), 7)
+    }
+
+    /// A store with one user, to whom nothing may have happened.
+    fn with_zoe() -> Arc<Fake> {
+        let store = Arc::new(Fake::default());
+        store.state().held.push(subject("zoe", "zoes"));
+        store
+    }
+
+    fn untouched(store: &Fake) -> bool {
+        let state = store.state();
+        state.held == [subject("zoe", "zoes")]
+            && state.aside.is_empty()
+            && state.stage == Stage::Idle
+    }
+
+    #[tokio::test]
+    async fn a_file_is_taken_whole_and_a_second_time_changes_nothing() {
+        let store = with_zoe();
+        let rows = ["corp,alice,alice@example.com", "corp,bob,b", "corp,zoe,zoes"];
+        let (taken, _) = take(&store, file(&rows), CSV).await;
+        let taken = taken.unwrap();
+        assert_eq!((taken.rows, taken.new, taken.known), (3, 2, 1));
+        assert_eq!((lines(&taken.warnings), taken.warnings_total), (vec![2], 1));
+        assert!(!taken.warnings[0].what.contains("alice"));
+        let held =
+            [subject("zoe", "zoes"), subject("alice", "alice@example.com"), subject("bob", "b")];
+        assert!(held.iter().all(|row| store.state().held.contains(row)));
+        assert_eq!(store.state().stage, Stage::Idle);
+
+        let again = take(&store, file(&rows), CSV).await.0.unwrap();
+        assert_eq!((again.rows, again.new, again.known), (3, 0, 3));
+    }
+
+    #[tokio::test]
+    async fn every_bad_line_is_told_and_none_of_the_others_is_compared() {
+        let store = with_zoe();
+        let rows = ["corp,a,b", "corp,a", "corp,zoe,other", ",x,y", "corp,b,g-1", "corp,c,c"];
+        let failure = take(&store, file(&rows), CSV).await.0.unwrap_err();
+        let ImportFailure::BadLines { complaints, total } = failure else { panic!("{failure:?}") };
+        assert_eq!((lines(&complaints), total), (vec![3, 5, 6], 3));
+        assert!(untouched(&store));
+        assert!(!store.state().calls.contains(&"verify"));
+    }
+
+    #[tokio::test]
+    async fn a_thousand_bad_lines_are_kept_and_all_are_counted() {
+        let store = with_zoe();
+        let rows = vec!["x"; 2_345];
+        let failure = take(&store, file(&rows), CSV).await.0.unwrap_err();
+        let ImportFailure::BadLines { complaints, total } = failure else { panic!("{failure:?}") };
+        assert_eq!((complaints.len(), complaints[999].line, total), (1_000, 1_001, 2_345));
+    }
+
+    #[tokio::test]
+    async fn p12_clashes_of_the_registry_and_of_derived_form_are_told_by_line() {
+        let store = with_zoe();
+        let id = |name: &str| Subject::new("corp".parse().unwrap(), name.parse().unwrap());
+        let (alices, bobs) = (key().derive(&id("alice")), key().derive(&id("bob")));
+        let rows = [
+            format!("corp,alice,{}", alices.as_str()),
+            "corp,zoe,other".to_owned(),
+            format!("corp,carol,{}", bobs.as_str()),
+            "corp,dave,zoes".to_owned(),
+        ];
+        let rows: Vec<_> = rows.iter().map(String::as_str).collect();
+        let failure = take(&store, file(&rows), CSV).await.0.unwrap_err();
+        let ImportFailure::Clashes { complaints, total } = failure else { panic!("{failure:?}") };
+        assert_eq!((lines(&complaints), total), (vec![3, 4, 5], 3));
+        assert!(untouched(&store));
+
+        let links = Options { allow_links: true, ..CSV };
+        let rows: Vec<_> = rows.into_iter().filter(|row| !row.contains("zoe,")).collect();
+        assert_eq!(take(&store, file(&rows), links).await.0.unwrap().new, 3);
+    }
+
+    #[tokio::test]
+    async fn p12_with_another_key_than_the_stores_nobodys_own_identity_can_be_known() {
+        let store = with_zoe();
+        store.state().other_key = Some("00000001".parse().unwrap());
+        let failure = take(&store, file(&["corp,alice,a"]), CSV).await.0.unwrap_err();
+        assert!(matches!(failure, ImportFailure::Store(StoreError::Rekeyed(_))), "{failure:?}");
+        assert!(untouched(&store));
+        let links = Options { allow_links: true, ..CSV };
+        assert_eq!(take(&store, file(&["corp,alice,a"]), links).await.0.unwrap().new, 1);
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_counts_and_leaves_nothing() {
+        let store = with_zoe();
+        let dry = Options { dry_run: true, ..CSV };
+        let rows = ["corp,alice,a", "corp,zoe,zoes"];
+        let (counted, told) = take(&store, file(&rows), dry).await;
+        assert_eq!(counted.map(|taken| (taken.new, taken.known)).unwrap(), (1, 1));
+        assert!(untouched(&store));
+        assert_eq!(told.last().map(|now| now.phase), Some(Phase::Clearing));
+    }
+
+    #[tokio::test]
+    async fn who_is_overtaken_compares_again_and_gives_up_in_the_end() {
+        let store = with_zoe();
+        store.state().overtakes = 2;
+        assert_eq!(take(&store, file(&["corp,a,a"]), CSV).await.0.unwrap().new, 1);
+        let calls = ["begin", "stage", "verify", "apply", "verify", "apply", "verify", "apply"];
+        assert_eq!(store.state().calls, calls);
+
+        let store = with_zoe();
+        store.state().overtakes = usize::MAX;
+        let failure = take(&store, file(&["corp,a,a"]), CSV).await.0.unwrap_err();
+        assert!(matches!(failure, ImportFailure::Overtaken));
+        assert!(untouched(&store));
+    }
+
+    #[tokio::test]
+    async fn whatever_fails_leaves_nothing_behind() {
+        let store = with_zoe();
+        let broken = Pieces { breaks: true, ..file(&["corp,alice,a", "corp,bob,b"]) };
+        let failure = take(&store, broken, CSV).await.0.unwrap_err();
+        assert!(matches!(failure, ImportFailure::Source(_)));
+        assert!(untouched(&store));
+        for call in ["stage", "verify", "apply"] {
+            let store = with_zoe();
+            store.state().fails = Some((call, || ImportError::Store(StoreError::Damaged)));
+            let failure = take(&store, file(&["corp,alice,a"]), CSV).await.0.unwrap_err();
+            assert!(matches!(failure, ImportFailure::Store(_)), "{call}");
+            assert!(untouched(&store), "{call}");
         }
+        store.state().fails = Some(("begin", || ImportError::Busy));
+        let failure = take(&store, file(&["corp,a,a"]), CSV).await.0.unwrap_err();
+        assert!(matches!(failure, ImportFailure::Busy));
+    }
+
+    #[tokio::test]
+    async fn a_long_file_is_laid_aside_a_thousand_rows_at_a_time_and_progress_is_told() {
+        let store = Arc::new(Fake::default());
+        let mut text = HEADER.to_owned();
+        for n in 0..12_345 {
+            let _ = write!(text, "corp,s{n},i{n}\r\n");
+        }
+        let links = Options { allow_links: true, ..CSV };
+        store.state().fails = Some(("verify", || ImportError::Gone));
+        let (failed, told) = take(&store, Pieces::of(&text, 1 << 20), links).await;
+        assert!(matches!(failed, Err(ImportFailure::Gone)));
+        assert_eq!(store.state().most, 1_000);
+        let read = told.iter().rev().find(|now| now.phase == Phase::Comparing).unwrap();
+        assert_eq!((read.read_bytes, read.rows), (text.len() as u64, 12_345));
+        assert!(told.iter().filter(|now| now.phase == Phase::Reading).count() > 2);
+    }
+
+    /// One that says nothing for an hour.
+    struct Slow(bool);
+
+    impl Source for Slow {
+        async fn next(&mut self) -> io::Result<Option<Bytes>> {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            Ok((!std::mem::replace(&mut self.0, true))
+                .then(|| Bytes::from_static(b"namespace,subject,identity\ncorp,a,a")))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_is_slow_does_not_end_the_import() {
+        let store = Arc::new(Fake::default());
+        assert_eq!(take(&store, Slow(false), CSV).await.0.unwrap().new, 1);
+        assert_eq!(store.state().calls[..2], ["begin", "stage"]);
+    }
+
+    /// One that nobody wants any more from a moment on: the first time that is asked, or the second.
+    struct Stopped(Pieces, usize);
+
+    impl Source for Stopped {
+        async fn next(&mut self) -> io::Result<Option<Bytes>> {
+            self.0.next().await
+        }
+
+        async fn stopped(&mut self) {
+            if self.1 > 0 {
+                self.1 -= 1;
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_wants_any_more_is_given_up_unless_it_holds() {
+        let store = with_zoe();
+        let failure = take(&store, Stopped(file(&["corp,a,a"]), 0), CSV).await.0.unwrap_err();
+        assert!(matches!(failure, ImportFailure::Source(_)));
+        assert!(untouched(&store));
+
+        let taken = take(&store, Stopped(file(&["corp,a,a"]), 1), CSV).await.0.unwrap();
+        assert_eq!((taken.new, store.state().stage), (1, Stage::Applied), "left to be settled");
     }
 }

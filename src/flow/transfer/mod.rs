@@ -6,13 +6,17 @@
 //! ```
 //!
 //! Both ways hold some thousand rows at a time, however long the file is.
+mod complaints;
 mod csv;
 mod export;
 mod fields;
 mod import;
 mod json_lines;
+mod ownership;
 mod parser;
 mod row;
+#[cfg(test)]
+mod scene;
 mod write;
 
 use crate::ports::store::StoreError;

@@ -1,11 +1,11 @@
 //! Rows as text -> rows that the registry can take.
-use super::fields::{Fields, Mistake, Shape};
+use super::fields::{Column, Fields, LONGEST, Mistake, Shape};
 use crate::{
     domain::{
-        identity::{ChatIdentity, IdentityKey, InvalidChatIdentity},
-        subject::{Namespace, Subject, SubjectId},
+        identity::{ChatIdentity, InvalidChatIdentity},
+        subject::{Namespace, Subject},
     },
-    ports::registry::{ClashKind, Owner, Row, State},
+    ports::registry::{Owner, Row, State},
 };
 
 /// Makes a row of what a line says.
@@ -57,7 +57,7 @@ fn state(text: &str) -> Result<State, Mistake> {
 
 /// Namespace, and subject or match: both by the rules of subjects, so that they can equal what a token says.
 fn names(fields: &Fields, shape: Shape) -> Result<(Box<str>, Box<str>), Mistake> {
-    let label = shape.label(super::fields::Column::Name);
+    let label = shape.label(Column::Name);
     for (text, label) in [(&fields.namespace, "namespace"), (&fields.name, label)] {
         if text.is_empty() {
             return Err(Mistake::Empty(label));
@@ -68,24 +68,62 @@ fn names(fields: &Fields, shape: Shape) -> Result<(Box<str>, Box<str>), Mistake>
     if namespace.as_str().starts_with("urn:usher:") {
         return Err(Mistake::ReservedNamespace);
     }
-    let name: SubjectId = fields.name.parse().map_err(|_| Mistake::InvalidName(label))?;
-    Ok((namespace.as_str().into(), name.as_str().into()))
+    if fields.name.len() > LONGEST || Subject::stored(&fields.namespace, &fields.name).is_err() {
+        return Err(Mistake::InvalidName(label));
+    }
+    Ok((namespace.as_str().into(), fields.name.as_str().into()))
 }
 
-/// What stands against a row without looking at any other: an identity that usher would derive for somebody else.
-pub(super) fn clash(row: &Row, key: &IdentityKey) -> Option<ClashKind> {
-    if !row.identity.has_derived_form() {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: [&str; 4]) -> Result<Row, Mistake> {
+        let [namespace, name, identity, state] = fields.map(str::to_owned);
+        of(&Fields { namespace, name, identity, state }, Shape::Registry)
     }
-    let is_own = match &row.owner {
-        // Nobody gets it.
-        Owner::Nobody => true,
-        Owner::Subject(namespace, name) => match (namespace.parse(), name.parse()) {
-            (Ok(namespace), Ok(id)) => key.derive(&Subject::new(namespace, id)) == row.identity,
-            (Err(_), _) | (_, Err(_)) => false,
-        },
-        // Whose it will be is not known, so it cannot be shown to be theirs.
-        Owner::Waiting(_, _) => false,
-    };
-    (!is_own).then_some(ClashKind::NotOwn)
+
+    #[test]
+    fn a_state_says_whose_the_identity_is() {
+        let owner = |fields| read(fields).map(|row| (row.owner, row.is_retired));
+        let alice = Owner::Subject("corp".into(), "alice".into());
+        assert_eq!(owner(["corp", "alice", "a@b.example", ""]), Ok((alice.clone(), false)));
+        assert_eq!(owner(["corp", "alice", "a", "active"]), Ok((alice.clone(), false)));
+        assert_eq!(owner(["corp", "alice", "a", "retired"]), Ok((alice, true)));
+        let waiting = Owner::Waiting("corp".into(), "a@b.example".into());
+        assert_eq!(owner(["corp", "a@b.example", "a", "unclaimed"]), Ok((waiting, false)));
+        assert_eq!(owner(["", "", "a", "retired"]), Ok((Owner::Nobody, true)));
+        assert_eq!(owner(["", "", "a", "unlinked"]), Ok((Owner::Nobody, false)));
+    }
+
+    #[test]
+    fn what_does_not_make_sense_is_refused_without_repeating_it() {
+        let (long, longer) = ("x".repeat(1025), "x".repeat(4097));
+        for (fields, mistake) in [
+            (["", "", "a", "active"], Mistake::Nobody),
+            (["", "", "a", ""], Mistake::Nobody),
+            (["", "alice", "a", "active"], Mistake::Empty("namespace")),
+            (["corp", "", "a", "retired"], Mistake::Empty("subject")),
+            (["", "", "a", "unclaimed"], Mistake::Empty("namespace")),
+            (["corp", "alice", "a", "unlinked"], Mistake::NotUnlinked),
+            (["corp", "alice", "a", "Active"], Mistake::UnknownState),
+            (["corp", "alice", "", ""], Mistake::Empty("identity")),
+            (["corp", "alice", "system", ""], Mistake::ForbiddenIdentity),
+            (["corp", "alice", "..", ""], Mistake::ForbiddenIdentity),
+            (["corp", "alice", "a\nb", ""], Mistake::InvalidIdentity),
+            (["corp", "alice", "a\0b", ""], Mistake::InvalidIdentity),
+            (["corp", "alice", &"é".repeat(257), ""], Mistake::InvalidIdentity),
+            (["corp", "alice", "g-1", ""], Mistake::GuestIdentity),
+            (["corp", "a\0b", "a", ""], Mistake::InvalidName("subject")),
+            (["corp", &longer, "a", ""], Mistake::InvalidName("subject")),
+            ([&long, "a", "a", ""], Mistake::InvalidName("namespace")),
+            (["urn:usher:guest", "a", "a", ""], Mistake::ReservedNamespace),
+            (["urn:usher:api-token", "a", "a", "unclaimed"], Mistake::ReservedNamespace),
+        ] {
+            assert_eq!(read(fields), Err(mistake), "{fields:?}");
+        }
+        assert!(read(["corp", "alice", &"é".repeat(256), ""]).is_ok());
+        let composed = format!("[\"{0}\",\"{0}\"]", "t".repeat(1024));
+        assert!(read(["corp", &composed, "a", ""]).is_ok(), "an id of two claims");
+    }
 }

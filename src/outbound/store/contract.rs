@@ -1,4 +1,5 @@
 //! What every store must do, as one test that each store runs.
+pub(crate) mod faulty;
 pub(crate) mod registry;
 
 use crate::{

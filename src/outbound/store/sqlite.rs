@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_fails_at_each_statement_in_turn_loses_and_makes_up_nothing() {
+        let folders = Mutex::new(Vec::new());
+        contract::faulty::holds(|| {
+            let folder = folder();
+            let path = folder.path().join("usher.db");
+            folders.lock().unwrap().push(folder);
+            SqliteDriver::open(Place::File(path, true)).unwrap()
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn it_keeps_both_contracts_in_memory() {
         let open = || Arc::new(SqliteStore::in_memory(clock()).unwrap());
         contract::holds(open).await;

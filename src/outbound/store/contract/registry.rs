@@ -42,19 +42,19 @@ pub(crate) async fn holds<S: Whole>(open: impl Fn() -> Arc<S>) {
     rekeys(&open).await;
 }
 
-fn author(why: &str) -> Author {
+pub(super) fn author(why: &str) -> Author {
     Author { who: "cli:ops".into(), why: why.into(), at: clock().now() }
 }
 
-fn key(first: u8) -> IdentityKey {
+pub(super) fn key(first: u8) -> IdentityKey {
     IdentityKey::new(&Secret::new((first..first + 64).collect::<Vec<u8>>())).unwrap()
 }
 
-fn alice() -> Subject {
+pub(super) fn alice() -> Subject {
     subject("corp", "alice")
 }
 
-async fn seen<S: Whole>(store: &S, id: &str) -> ChatIdentity {
+pub(super) async fn seen<S: Whole>(store: &S, id: &str) -> ChatIdentity {
     let subject = subject("corp", id);
     let given = sight(store, &subject).await.unwrap();
     assert!(matches!(given.binding, Binding::Active(_)), "{given:?}");
@@ -62,11 +62,11 @@ async fn seen<S: Whole>(store: &S, id: &str) -> ChatIdentity {
 }
 
 /// A first sight as a sidecar with the key of the contract's vectors makes it.
-async fn sight<S: Whole>(store: &S, subject: &Subject) -> Result<Given, BindError> {
+pub(super) async fn sight<S: Whole>(store: &S, subject: &Subject) -> Result<Given, BindError> {
     store.bind(&first_sight(subject)).await
 }
 
-fn first_sight(subject: &Subject) -> FirstSight {
+pub(super) fn first_sight(subject: &Subject) -> FirstSight {
     let key = key(0);
     FirstSight {
         erased: key.erased(&[subject.namespace().as_str(), subject.id().as_str()]).into(),
@@ -79,23 +79,23 @@ async fn change<S: Whole>(store: &S, change: Change) -> Result<Changed, ChangeEr
     store.change(&change, &author("because")).await
 }
 
-fn link(identity: &ChatIdentity, subject: &Subject) -> Change {
+pub(super) fn link(identity: &ChatIdentity, subject: &Subject) -> Change {
     Change::Link { identity: identity.clone(), subject: subject.clone() }
 }
 
-fn unlink(subject: &Subject) -> Change {
+pub(super) fn unlink(subject: &Subject) -> Change {
     Change::Unlink { subject: subject.clone() }
 }
 
-fn retire(identity: &ChatIdentity) -> Change {
+pub(super) fn retire(identity: &ChatIdentity) -> Change {
     Change::Retire { identity: identity.clone() }
 }
 
-async fn show<S: Whole>(store: &S, identity: &ChatIdentity) -> Record {
+pub(super) async fn show<S: Whole>(store: &S, identity: &ChatIdentity) -> Record {
     store.record(identity).await.unwrap().unwrap()
 }
 
-async fn held<S: Whole>(store: &S, subject: &Subject) -> Option<Binding> {
+pub(super) async fn held<S: Whole>(store: &S, subject: &Subject) -> Option<Binding> {
     store.find(subject).await.unwrap()
 }
 
@@ -293,7 +293,7 @@ async fn files_are_in_byte_order_whatever_the_script<S: Whole>(store: &S) {
     assert_eq!(order, wanted);
 }
 
-async fn all_rows<S: Whole>(store: &S) -> Vec<Row> {
+pub(super) async fn all_rows<S: Whole>(store: &S) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let page = store.rows(rows.last(), 3).await.unwrap();
@@ -358,28 +358,28 @@ fn row(owner: Owner, identity: &ChatIdentity, is_retired: bool) -> Row {
     Row { owner, identity: identity.clone(), is_retired }
 }
 
-fn subject_row(id: &str, text: &str) -> Row {
+pub(super) fn subject_row(id: &str, text: &str) -> Row {
     let identity = ChatIdentity::imported(text).unwrap();
     row(Owner::Subject("corp".into(), id.into()), &identity, false)
 }
 
-fn waiting_row(value: &str, text: &str) -> Row {
+pub(super) fn waiting_row(value: &str, text: &str) -> Row {
     row(Owner::Waiting("corp".into(), value.into()), &identity(text), false)
 }
 
-async fn staged<S: Whole>(store: &S, rows: &[Row]) -> ImportId {
+pub(super) async fn staged<S: Whole>(store: &S, rows: &[Row]) -> ImportId {
     let import = store.begin_import(&author("users.csv")).await.unwrap();
     let lines: Vec<_> = (2..).zip(rows.iter().cloned()).collect();
     store.stage(import, &lines).await.unwrap();
     import
 }
 
-async fn settled<S: Whole>(store: &S) {
+pub(super) async fn settled<S: Whole>(store: &S) {
     while store.settle(clock().now(), 3).await.unwrap() {}
 }
 
 /// All of it; clashes by line, and nothing, or none and what is new.
-async fn imported<S: Whole>(
+pub(super) async fn imported<S: Whole>(
     store: &S,
     rows: &[Row],
     allow_links: bool,
@@ -534,7 +534,7 @@ async fn adoptions<S: Whole>(open: &impl Fn() -> Arc<S>) {
     an_operator_may_link_or_retire_one_that_waits(&*open()).await;
 }
 
-fn signing_in(id: &str, value: &str, verified: bool) -> FirstSight {
+pub(super) fn signing_in(id: &str, value: &str, verified: bool) -> FirstSight {
     let adopt = Some(Match { value: value.into(), verified });
     FirstSight { adopt, ..first_sight(&subject("corp", id)) }
 }
