@@ -18,7 +18,7 @@ pub(super) struct Shown<'a> {
     identity: &'a str,
     state: &'static str,
     created_at: String,
-    subjects: Vec<Linked<'a>>,
+    subjects: Vec<Owner<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<Happened<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub(super) struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Linked<'a> {
+struct Owner<'a> {
     namespace: &'a str,
     subject: &'a str,
     linked_at: String,
@@ -43,7 +43,7 @@ struct Happened<'a> {
 impl<'a> Shown<'a> {
     /// Without its history.
     pub(super) fn briefly(record: &'a Record) -> Self {
-        let subjects = record.subjects.iter().map(|(subject, since)| Linked {
+        let subjects = record.subjects.iter().map(|(subject, since)| Owner {
             namespace: subject.namespace().as_str(),
             subject: subject.id().as_str(),
             linked_at: since.rfc3339(),
