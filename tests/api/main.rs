@@ -14,4 +14,5 @@ mod identity;
 mod issuers;
 mod life;
 mod naming;
+mod registry;
 mod secrecy;

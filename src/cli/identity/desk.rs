@@ -44,7 +44,12 @@ impl<'a> Desk<'a> {
 
 /// Says that the store failed.
 pub(super) fn store_failed(error: &StoreError) -> Exit {
-    complain(&format!("usher: {}", chain(error)));
+    match error {
+        StoreError::Rekeyed(held) => complain(&format!("usher: {}", Conflict::OtherKey(*held))),
+        StoreError::Unavailable(_) | StoreError::Damaged => {
+            complain(&format!("usher: {}", chain(error)));
+        }
+    }
     Exit::Unavailable
 }
 
