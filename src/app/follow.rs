@@ -1,5 +1,6 @@
 //! Follows a changed configuration while usher serves (contract 2, "reloads").
 use super::{
+    doors::{self, Doors},
     face::Lasting,
     host::Host,
     issuers::Issuers,
@@ -16,6 +17,7 @@ use crate::{
         Mistakes,
         settings::{Listener, Settings, StorePlace},
     },
+    domain::secret::Secret,
     inbound::public::{Exchange, Public},
     outbound::files::Glance,
     telemetry::logs::chain,
@@ -32,6 +34,7 @@ pub(super) struct Follower {
     pub(super) issuers: Issuers,
     pub(super) lasting: Lasting,
     pub(super) handler: Arc<Public<Exchange>>,
+    pub(super) doors: Doors,
     pub(super) certificates: Certificates,
     pub(super) latches: Arc<Latches>,
     pub(super) grace: Arc<AtomicU64>,
@@ -39,14 +42,22 @@ pub(super) struct Follower {
     pub(super) revision: u64,
 }
 
+/// Settings that were read anew, and the admin token that usher keeps itself.
+type Fresh = (Settings, Option<Secret>);
+
 impl Reader for Follower {
     async fn reread(&mut self) -> Reread {
         let Some(load) = self.load.clone() else {
             return Reread { files: Vec::new(), accepted: true };
         };
+        let entropy = Arc::clone(&self.host.entropy);
         // Reading files takes as long as their file system likes.
-        let read = tokio::task::spawn_blocking(move || load()).await;
-        self.follow(read.map_err(|error| error.to_string())).await
+        let read = tokio::task::spawn_blocking(move || {
+            let settings = load()?;
+            let token = doors::own_token(&settings, &*entropy);
+            Ok((settings, token))
+        });
+        self.follow(read.await.map_err(|error| error.to_string())).await
     }
 }
 
@@ -69,12 +80,12 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self, read: Result<Result<Settings, Mistakes>, String>) -> Reread {
+    async fn follow(&mut self, read: Result<Result<Fresh, Mistakes>, String>) -> Reread {
         let mut files = self.settings.files.clone();
         let outcome = match read {
-            Ok(Ok(settings)) => {
+            Ok(Ok((settings, token))) => {
                 files.clone_from(&settings.files);
-                self.adopt(settings).await
+                self.adopt(settings, token.as_ref()).await
             }
             Ok(Err(mistakes)) => {
                 files = mistakes.files().to_vec();
@@ -93,7 +104,11 @@ impl Follower {
     }
 
     /// Works with `settings` from now on, but for what only a start can change.
-    async fn adopt(&mut self, mut settings: Settings) -> Result<(), String> {
+    async fn adopt(
+        &mut self,
+        mut settings: Settings,
+        token: Option<&Secret>,
+    ) -> Result<(), String> {
         self.keep_what_a_start_sets(&mut settings);
         self.pin(&settings).await?;
         let said = |error: &dyn std::error::Error| chain(error);
@@ -106,6 +121,7 @@ impl Follower {
             .map_err(|error| said(&error))?;
         self.certificates.replace(&settings).map_err(|error| said(&error))?;
         self.handler.replace(face);
+        self.doors.replace(&settings, token);
         self.grace.store(seconds(settings.shutdown_grace), Ordering::Relaxed);
         self.revision = revision;
         self.settings = settings;
@@ -120,7 +136,7 @@ impl Follower {
         }
         let readable = pin.formats.iter().any(|(_, line)| &**line != "opaque");
         if readable && settings.store.place == StorePlace::Memory {
-            return Err("readable identities need a durable store: start usher again".to_owned());
+            return Err("a readable format needs a durable store: start usher again".to_owned());
         }
         let pinned = self.lasting.store.pin(&pin).await;
         pinned.map_err(|error| chain(&StartError::of_pin(error)))
@@ -137,7 +153,13 @@ impl Follower {
         let is_same = |new: &Listener, old: &Listener| {
             new.address == old.address && new.tls.is_some() == old.tls.is_some()
         };
-        let same_places = is_same(&settings.listen.public, &old.listen.public)
+        let same_egress = match (&settings.listen.egress, &old.listen.egress) {
+            (Some(new), Some(old)) => is_same(new, old),
+            (new, old) => new.is_none() && old.is_none(),
+        };
+        let same_places = same_egress
+            && is_same(&settings.listen.public, &old.listen.public)
+            && is_same(&settings.listen.admin, &old.listen.admin)
             && is_same(&settings.listen.health, &old.listen.health);
         if settings.log != old.log || settings.otlp_endpoint != old.otlp_endpoint {
             tracing::warn!(
@@ -146,7 +168,7 @@ impl Follower {
         }
         if !same_places || settings.store != old.store {
             tracing::warn!(
-                "listen or store changed: that takes effect when usher is started again"
+                "listen, store, or whether there is an egress changed: that takes effect when usher is started again"
             );
         }
         settings.identity_key = old.identity_key.clone();

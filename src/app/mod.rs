@@ -1,4 +1,5 @@
 //! The composition root: settings in, running usher out. The one room that knows every other.
+mod doors;
 mod face;
 mod follow;
 pub mod host;

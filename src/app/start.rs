@@ -21,7 +21,7 @@ pub enum StartError {
     /// A port or a socket file.
     #[error("{name} listener")]
     Listener {
-        /// `public` or `health`.
+        /// `public`, `egress`, `admin` or `health`.
         name: &'static str,
         /// What the host said.
         #[source]
@@ -30,7 +30,7 @@ pub enum StartError {
     /// A certificate.
     #[error("listen.{name}.tls")]
     Tls {
-        /// `public` or `health`.
+        /// `public`, `egress`, `admin` or `health`.
         name: &'static str,
         /// What is wrong with it.
         #[source]

@@ -1,6 +1,7 @@
 //! The commands (contract 1), one file each.
 mod args;
 mod check;
+mod console;
 mod dev;
 mod documents;
 mod exit;
@@ -30,6 +31,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Probe(options) => probe::run(args.config, &options),
         Command::Check(options) => check::run(args.config, &options),
         Command::Explain => explain::run(args.config),
+        Command::Console => console::run(args.config),
         Command::Identity(options) => identity::run(args.config, options),
         Command::Migrate => migrate::run(args.config),
         Command::Schema => documents::schema(),

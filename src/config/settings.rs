@@ -1,4 +1,5 @@
 //! What usher was told, once it cannot be wrong.
+mod listen;
 mod naming;
 
 use crate::{
@@ -12,8 +13,11 @@ use crate::{
     outbound::http::proxy::ProxySettings,
     token::algorithm::Algorithm,
 };
+pub use listen::{
+    AdminSettings, EgressSettings, ListenAddress, ListenSettings, Listener, TlsSettings,
+};
 pub use naming::{Adopt, IdentityFormat, IdentitySource};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use url::Url;
 
 /// Everything, in one value that is replaced whole by a reload.
@@ -39,6 +43,10 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `listen`.
     pub listen: ListenSettings,
+    /// `admin`.
+    pub admin: AdminSettings,
+    /// `egress`; absent means that its listener is not opened.
+    pub egress: Option<EgressSettings>,
     /// `cors.allowedOrigins`.
     pub allowed_origins: Vec<AllowedOrigin>,
     /// `shutdown.grace`.
@@ -224,44 +232,6 @@ pub enum StorePlace {
     Sqlite(PathBuf),
     /// `memory:`.
     Memory,
-}
-
-/// `listen`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenSettings {
-    /// `127.0.0.1:4180` unless said otherwise.
-    pub public: Listener,
-    /// `0.0.0.0:4183` unless said otherwise.
-    pub health: Listener,
-}
-
-/// An address, and how it is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where.
-    pub address: ListenAddress,
-    /// `tls`, absent for plain text.
-    pub tls: Option<TlsSettings>,
-}
-
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// `host:port` with a numeric host.
-    Tcp(SocketAddr),
-    /// `unix:/path`.
-    Unix(PathBuf),
-}
-
-/// PEM texts, read from their files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The chain, leaf first.
-    pub certificate: Box<[u8]>,
-    /// The private key.
-    pub key: Secret,
-    /// Whose certificates clients must show.
-    pub client_ca: Option<Box<[u8]>>,
 }
 
 /// One of `cors.allowedOrigins`.

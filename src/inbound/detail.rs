@@ -3,6 +3,8 @@
 //! Each says what to do. None holds anything from a token, a secret or an upstream. They go into
 //! `WWW-Authenticate` and into OAuth's `error_description` too, so they hold no quotation mark and no
 //! backslash (RFC 6749 section 5.2).
+mod registry;
+
 use crate::{
     domain::identity::NotNamed,
     flow::{
@@ -12,6 +14,7 @@ use crate::{
         verify::{AudienceHint, IssuerHint, Malformed, TypeHint},
     },
 };
+pub use registry::*;
 
 /// No credential came.
 pub const MISSING: &str = "send the token as Authorization: Bearer; one in the query is never read";

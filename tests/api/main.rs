@@ -6,9 +6,11 @@
     clippy::indexing_slicing,
     reason = "clippy spares these in #[test] functions, but not in the helpers of a test binary"
 )]
+mod admin;
 mod client;
 mod commands;
 mod documents;
+mod egress;
 mod house;
 mod identity;
 mod issuers;

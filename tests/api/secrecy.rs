@@ -18,6 +18,12 @@ async fn exchange_form(to: std::net::SocketAddr, token: &str) -> client::Reply {
     client::send(to, request.unwrap()).await
 }
 
+const EGRESS_TOKEN: &str = "egress-token-of-this-test";
+
+fn admin_token(place: &Place) -> String {
+    std::fs::read_to_string(place.path("state/admin-token")).unwrap().trim_end().to_owned()
+}
+
 #[tokio::test]
 async fn p9_ushers_own_token_is_no_subject_token() {
     let (idp, place) = (Idp::open().await, Place::new());
@@ -39,14 +45,20 @@ fn p13_at_trace_the_process_writes_no_token_and_no_secret() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (idp, place) = (runtime.block_on(Idp::open()), Place::new());
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (public, health) = (free(), free());
-    let listen = json!({"public": public.to_string(), "health": health.to_string()});
-    place.configure(idp.provider.issuer(), &json!({"listen": listen}));
+    let (public, health, admin, egress) = (free(), free(), free(), free());
+    let listen = json!({
+        "public": public.to_string(), "egress": egress.to_string(), "admin": admin.to_string(),
+        "health": health.to_string(),
+    });
+    std::fs::write(place.path("egress-token"), EGRESS_TOKEN).unwrap();
+    let app = json!({"lookup": ["corp"], "token": {"file": "egress-token"}});
+    place.configure(idp.provider.issuer(), &json!({"listen": listen, "egress": app}));
     let log = std::fs::File::create(place.path("log")).unwrap();
     let mut usher = Command::new(env!("CARGO_BIN_EXE_usher"))
         .args(["serve", "--config"])
         .arg(place.path("usher.yaml"))
         .env_clear()
+        .env("STATE_DIRECTORY", place.path("state"))
         .env("RUST_LOG", "trace,hyper=trace,h2=trace,rustls=trace")
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
@@ -63,6 +75,19 @@ fn p13_at_trace_the_process_writes_no_token_and_no_secret() {
             assert_eq!(client::exchange(public, token).await.status, 401);
         }
         client::get(health, "/metrics").await;
+        let identity = reply.json()["identity"].as_str().unwrap().to_owned();
+        let asked = http::Request::get("/usher/identities?namespace=corp&subject=alice")
+            .header("usher-egress", EGRESS_TOKEN);
+        let seen = client::send(egress, asked.body(Default::default()).unwrap()).await;
+        assert_eq!(seen.json()[0]["identity"], identity);
+        let order = json!({"namespace": "corp", "subject": "mallory", "reason": "as asked"});
+        for (token, status) in [(&*admin_token(&place), 200), ("usher_adm_guess", 401)] {
+            let order = http::Request::post(format!("/api/identities/{identity}/links"))
+                .header("authorization", format!("Bearer {token}"))
+                .header("content-type", "application/json")
+                .body(order.to_string().into());
+            assert_eq!(client::send(admin, order.unwrap()).await.status, status);
+        }
         minted
     });
     let pid = rustix::process::Pid::from_child(&usher);
@@ -70,9 +95,19 @@ fn p13_at_trace_the_process_writes_no_token_and_no_secret() {
     assert_eq!(usher.wait().unwrap().code(), Some(0), "after a drained stop");
 
     let written = std::fs::read_to_string(place.path("log")).unwrap();
-    assert!(written.contains("\"target\":\"audit\""), "{written}");
+    let audited: Vec<serde_json::Value> = written
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &serde_json::Value| line["target"] == "audit" && line["operation"] == "link")
+        .collect();
+    let told = |at: usize, name: &str| audited[at][name].as_str().unwrap_or("none").to_owned();
+    assert_eq!(audited.len(), 2, "one line for each change that is asked for: {written}");
+    assert_eq!([told(0, "outcome"), told(0, "who")], ["changed", "api:admin-token"]);
+    assert_eq!([told(1, "outcome"), told(1, "code")], ["refused", "invalid_credential"]);
+    assert_eq!((told(0, "subject_hash").len(), told(1, "who")), (16, "none".into()));
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
-    let mut secrets = vec![API_SECRET.to_owned(), IDENTITY_KEY.to_owned()];
+    let mut secrets = vec![API_SECRET.to_owned(), IDENTITY_KEY.to_owned(), admin_token(&place)];
+    secrets.extend([EGRESS_TOKEN.to_owned(), "usher_adm_guess".to_owned()]);
     for token in [&upstream, &bad, &minted] {
         // The signature and the payload; a header is the same for everybody.
         secrets.extend(parts(token).split_off(1));

@@ -115,10 +115,10 @@ pub(in crate::config) fn refuse_the_forgetful(issuers: &Cursor<'_>, reader: &mut
     for issuer in issuers.items() {
         let format = issuer.get("identity").and_then(|identity| identity.get("format"));
         if let Some(at) = format.filter(|at| matches!(at.text(), Some("claim" | "expression"))) {
-            at.wrong(&mut reader.report, "readable identities need a durable store, and store.url is memory: (write sqlite:PATH there, or format: opaque here)");
+            at.wrong(&mut reader.report, "this format needs a durable store, and store.url is memory: (write sqlite:PATH there, or format: opaque here)");
         }
         if let Some(at) = issuer.get("adopt") {
-            at.wrong(&mut reader.report, "identities that wait need a durable store, and store.url is memory: (write sqlite:PATH there, or remove this)");
+            at.wrong(&mut reader.report, "this needs a durable store, and store.url is memory: (write sqlite:PATH there, or remove this)");
         }
     }
 }
@@ -278,15 +278,18 @@ mod tests {
             Fixture::new().mistakes(&yaml(&[("issuers", &issuers), ("store", store)])).join("\n")
         };
         for (issuer, path) in [
-            ("identity: {format: claim, claim: nr}", "issuers[1].identity.format: readable"),
+            ("identity: {format: claim, claim: nr}", "issuers[1].identity.format: this format"),
             (
                 "identity: {format: expression, expression: claims.nr}",
-                "issuers[1].identity.format: readable",
+                "issuers[1].identity.format: this format",
             ),
-            ("adopt: {claim: email, until: 2027-06-30}", "issuers[1].adopt: identities that wait"),
+            ("adopt: {claim: email, until: 2027-06-30}", "issuers[1].adopt: this needs"),
         ] {
             let mistake = found(issuer, "{url: 'memory:'}");
-            assert!(mistake.contains(path) && mistake.contains("a durable store"), "{mistake}");
+            assert!(
+                mistake.contains(path) && mistake.contains("needs a durable store"),
+                "{mistake}"
+            );
             assert_eq!(found(issuer, "{url: 'sqlite:usher.db'}"), "");
         }
         assert_eq!(found("identity: {format: opaque}", "{url: 'memory:'}"), "");

@@ -7,6 +7,7 @@ mod format;
 mod grants;
 mod issuers;
 mod later;
+mod local;
 mod nearest;
 mod process;
 mod scalar;
@@ -204,16 +205,15 @@ pub(super) const ROOT: Kind = Kind::Section(&[
         .later(),
     key(
         "egress",
-        Kind::Section(later::EGRESS),
-        "The listener that carries the app's own Twilio REST calls.",
-    )
-    .later(),
+        Kind::Section(local::EGRESS),
+        "The app's own listener: it looks identities up there.",
+    ),
     key("webhooks", Kind::Section(later::WEBHOOKS), "Twilio's webhooks, checked and handed on.")
         .later(),
     key("upstream", Kind::Section(later::UPSTREAM), "The app that usher fronts.").later(),
     key("forwardAuth", Kind::Section(later::FORWARD_AUTH), "What forward auth answers."),
     key("store", Kind::Section(process::STORE), "Where identities are kept."),
-    key("admin", Kind::Section(later::ADMIN), "Who may use the admin API."),
+    key("admin", Kind::Section(local::ADMIN), "Who may use the admin API."),
     key("listen", Kind::Section(process::LISTEN), "The addresses that usher listens on."),
     key("cors", Kind::Section(process::CORS), "Browser origins that may read answers."),
     key("shutdown", Kind::Section(process::SHUTDOWN), "How usher ends."),

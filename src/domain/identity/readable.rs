@@ -237,6 +237,11 @@ mod tests {
             if let (Ok(of_one), Ok(of_other)) = (named(&under, &one), named(&under, &other)) {
                 prop_assert_eq!(one == other, of_one == of_other);
             }
+            // Nor has whoever is called what another's name is encoded as.
+            if let Ok(of_one) = named(&under, &one) {
+                let coded = of_one.strip_prefix(under.as_str()).unwrap();
+                prop_assert_eq!(coded == one, named(&under, coded) == Ok(of_one.clone()));
+            }
         }
 
         #[test]
