@@ -12,9 +12,10 @@ use crate::{
 use http::HeaderMap;
 use serde::Serialize;
 
-/// `{identity, state, created_at, subjects, history}`; a list leaves the history out.
-#[derive(Serialize)]
-pub(super) struct Shown<'a> {
+/// `{identity, state, created_at, subjects, history}`; a list leaves the history out, and `outside_alphabet` is there
+/// where it is true.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
     identity: &'a str,
     state: &'static str,
     created_at: String,
@@ -25,14 +26,14 @@ pub(super) struct Shown<'a> {
     outside_alphabet: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Linked<'a> {
     namespace: &'a str,
     subject: &'a str,
     linked_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Happened<'a> {
     at: String,
     who: &'a str,
@@ -42,7 +43,7 @@ struct Happened<'a> {
 
 impl<'a> Shown<'a> {
     /// Without its history.
-    pub(super) fn briefly(record: &'a Record) -> Self {
+    pub fn briefly(record: &'a Record) -> Self {
         let subjects = record.subjects.iter().map(|(subject, since)| Linked {
             namespace: subject.namespace().as_str(),
             subject: subject.id().as_str(),
@@ -59,7 +60,7 @@ impl<'a> Shown<'a> {
     }
 
     /// All of it.
-    pub(super) fn whole(record: &'a Record) -> Self {
+    pub fn whole(record: &'a Record) -> Self {
         let history = record.history.iter().map(|event| Happened {
             at: event.at.rfc3339(),
             who: &event.who,
