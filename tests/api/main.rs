@@ -9,6 +9,7 @@
 mod admin;
 mod client;
 mod commands;
+mod docs;
 mod documents;
 mod egress;
 mod house;
