@@ -19,7 +19,7 @@ pub struct Shown<'a> {
     identity: &'a str,
     state: &'static str,
     created_at: String,
-    subjects: Vec<Linked<'a>>,
+    subjects: Vec<Holder<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<Happened<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ pub struct Shown<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Linked<'a> {
+struct Holder<'a> {
     namespace: &'a str,
     subject: &'a str,
     linked_at: String,
@@ -44,7 +44,7 @@ struct Happened<'a> {
 impl<'a> Shown<'a> {
     /// Without its history.
     pub fn briefly(record: &'a Record) -> Self {
-        let subjects = record.subjects.iter().map(|(subject, since)| Linked {
+        let subjects = record.subjects.iter().map(|(subject, since)| Holder {
             namespace: subject.namespace().as_str(),
             subject: subject.id().as_str(),
             linked_at: since.rfc3339(),
