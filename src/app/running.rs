@@ -83,7 +83,7 @@ pub async fn start(
     }
     let open = listeners::open(&settings).await?;
     let places = Places::of(&open)?;
-    let Opened { bindings, registry } = store::open(&settings, &host).await?;
+    let Opened { bindings, registry, postgres } = store::open(&settings, &host).await?;
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
     let latches =
@@ -118,6 +118,7 @@ pub async fn start(
         grace: Arc::clone(&grace),
         load: options.load,
         revision: 0,
+        postgres,
     };
     upkeep.spawn("reload", follower.run(seen, upkeep.stop_signal()));
     places.log();

@@ -33,6 +33,7 @@ use http::{Request, request::Parts};
 use hyper::body::Incoming;
 use imports::Imports;
 use route::Route;
+pub use shown::Shown;
 use std::{pin::pin, sync::Arc};
 use tokens::AdminTokens;
 pub use tokens::{AdminToken, Role};

@@ -37,6 +37,11 @@ impl<D: Driver> SqlStore<D> {
         Self { driver, clock }
     }
 
+    /// What runs its jobs.
+    pub(in crate::outbound::store) fn driver(&self) -> &D {
+        &self.driver
+    }
+
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
         if self.driver.is_durable() { Ok(()) } else { Err(refusal) }
     }
