@@ -47,7 +47,7 @@ impl Workshop<'_> {
              issuers:\n  - {{url: \"{1}\", audiences: [{AUDIENCE}], namespace: {NAMESPACE}, insecureHttp: true}}\n\
              identity: {{key: {{file: {0}/key}}}}\n\
              store: {{url: \"{url}\"}}\n\
-             listen: {{public: \"{public}\", health: \"{health}\"}}\n",
+             listen: {{public: \"{public}\", admin: \"127.0.0.1:0\", health: \"{health}\"}}\n",
             folder.display(),
             self.issuer.url,
         );

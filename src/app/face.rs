@@ -1,5 +1,5 @@
 //! Settings -> what the public listener works with. Called at start and at each reload.
-use super::{host::Host, issuers::Watched, policy, start::StartError};
+use super::{host::Host, issuers::Watched, naming, policy, start::StartError};
 use crate::{
     config::settings::{AllowedOrigin, Settings, TrustedProxy},
     flow::{
@@ -82,7 +82,8 @@ impl Lasting {
         let (key, clock) = (settings.identity_key.clone(), Arc::clone(&host.clock));
         Ok(Exchange {
             verifier: self.verifier(settings, keys, host, revision)?,
-            binder: Binder::new(key, Arc::clone(&self.store), clock),
+            binder: Binder::new(key, Arc::clone(&self.store), clock)
+                .naming(naming::first_sights(settings)?),
             permitter: Permitter::new(services, grants),
             minter: Minter::new(signers, settings.life, revision, mint),
             identity_key: settings.identity_key.clone(),

@@ -2,11 +2,15 @@
 use super::{face::Lasting, host::Host, issuers::Issuers, postgres, start::StartError, store};
 use crate::{
     config::settings::{Settings, StorePlace},
-    domain::subject::Subject,
+    domain::{identity::ChatIdentity, subject::Subject},
     inbound::public::Exchange,
     ports::{
         Reply,
-        store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
+        registry::{Owner, Registry, Row, State},
+        store::{
+            BindError, Binding, BindingStore, FirstSight, Given, Match, Origin, Pin, PinError,
+            StoreError,
+        },
     },
 };
 use std::sync::Arc;
@@ -26,16 +30,15 @@ pub struct Rehearsal {
 /// # Errors
 /// Each variant of [`StartError`].
 pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, StartError> {
-    let held: Option<Arc<dyn BindingStore>> = match &settings.store.place {
+    let held = match &settings.store.place {
         StorePlace::Memory => None,
         StorePlace::Sqlite(path) if !path.exists() => None,
         StorePlace::Sqlite(path) => {
             let (migrates, clock) = (settings.store.migrate, Arc::clone(&host.clock));
-            Some(Arc::new(store::sqlite(path.clone(), migrates, clock).await?))
+            Some(both(store::sqlite(path.clone(), migrates, clock).await?))
         }
         StorePlace::Postgres(server) => {
-            let held = postgres::look(server, settings, Arc::clone(&host.clock)).await?;
-            held.map(|store| Arc::new(store) as Arc<dyn BindingStore>)
+            postgres::look(server, settings, Arc::clone(&host.clock)).await?.map(both)
         }
     };
     let store: Arc<dyn BindingStore> = Arc::new(Untouched(held));
@@ -46,20 +49,67 @@ pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, Sta
     Ok(Rehearsal { exchange, store, _issuers: issuers })
 }
 
+/// One store, as those see it who bind and as operators do.
+fn both(
+    store: impl BindingStore + Registry + 'static,
+) -> (Arc<dyn BindingStore>, Arc<dyn Registry>) {
+    let store = Arc::new(store);
+    (Arc::clone(&store) as Arc<dyn BindingStore>, store)
+}
+
 /// Reads a store, where there is one, and says of what would be bound that it is.
 #[derive(Debug)]
-struct Untouched(Option<Arc<dyn BindingStore>>);
+struct Untouched(Option<(Arc<dyn BindingStore>, Arc<dyn Registry>)>);
+
+/// What a first sight would come to, as far as reading shows.
+async fn foreseen(store: &dyn Registry, sight: &FirstSight) -> Result<Given, BindError> {
+    if let Some(wanted) = &sight.adopt
+        && let Some(waiting) = waiting(store, sight, wanted).await?
+    {
+        if !wanted.verified {
+            return Err(BindError::Unverified);
+        }
+        return Ok(Given { binding: Binding::Active(waiting), adopted: true });
+    }
+    match store.record(&sight.identity).await.map_err(BindError::Store)?.map(|held| held.state) {
+        // One that lost its last subject may be this subject's own.
+        None | Some(State::Unlinked) => Ok(Binding::Active(sight.identity.clone()).into()),
+        Some(State::Retired) if sight.origin != Origin::Named => Ok(Binding::Retired.into()),
+        Some(State::Active | State::Unclaimed | State::Retired) => Err(BindError::Taken),
+    }
+}
+
+/// The identity that waits under just this value: the row behind a subject of that name.
+async fn waiting(
+    store: &dyn Registry,
+    sight: &FirstSight,
+    wanted: &Match,
+) -> Result<Option<ChatIdentity>, BindError> {
+    let names = || (sight.subject.namespace().as_str().into(), wanted.value.clone());
+    let (namespace, value) = names();
+    let owner = Owner::Subject(namespace, value);
+    let before = Row { owner, identity: sight.identity.clone(), is_retired: false };
+    let rows = store.rows(Some(&before), 1).await.map_err(BindError::Store)?;
+    let (namespace, value) = names();
+    let waits = |row: &Row| row.owner == Owner::Waiting(namespace.clone(), value.clone());
+    Ok(rows.into_iter().find(waits).map(|row| row.identity))
+}
 
 impl BindingStore for Untouched {
     fn find<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Result<Option<Binding>, StoreError>> {
         match &self.0 {
-            Some(store) => store.find(subject),
+            Some((store, _)) => store.find(subject),
             None => Box::pin(async { Ok(None) }),
         }
     }
 
     fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
-        Box::pin(async move { Ok(Binding::Active(sight.identity.clone()).into()) })
+        Box::pin(async move {
+            match &self.0 {
+                Some((_, registry)) => foreseen(&**registry, sight).await,
+                None => Ok(Binding::Active(sight.identity.clone()).into()),
+            }
+        })
     }
 
     fn pin<'a>(&'a self, _pin: &'a Pin) -> Reply<'a, Result<(), PinError>> {

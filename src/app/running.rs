@@ -1,10 +1,12 @@
 //! Starts usher, runs it, and stops it.
 use super::{
+    doors::{self, Doors, Frame},
     face::Lasting,
     follow::Follower,
     host::Host,
     issuers::Issuers,
-    keeping, listeners,
+    keeping,
+    listeners::{self, Certificates, Open},
     ready::Latches,
     start::{StartError, check_clock},
     store::{self, Opened},
@@ -14,14 +16,14 @@ use crate::{
     config::{Mistakes, settings::Settings},
     inbound::{
         health::{Health, Readiness},
-        public::{Page, Public, Surroundings},
+        public::{Exchange, Page, Public, Surroundings},
         server::{Address, Handler, Server},
     },
     outbound::files::Glance,
-    ports::store::BindingStore,
+    ports::{registry::Registry, store::BindingStore},
 };
 use std::{
-    fmt,
+    fmt, io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -57,8 +59,7 @@ impl fmt::Debug for Options {
 /// usher, serving.
 #[derive(Debug)]
 pub struct Running {
-    public: Address,
-    health: Address,
+    places: Places,
     latches: Arc<Latches>,
     listeners: Tasks,
     upkeep: Tasks,
@@ -81,36 +82,38 @@ pub async fn start(
         tracing::warn!("{warning}");
     }
     let open = listeners::open(&settings).await?;
-    let (public, health) = (open.public.address()?, open.health.address()?);
+    let places = Places::of(&open)?;
     let Opened { bindings, registry, postgres } = store::open(&settings, &host).await?;
-    let (watched, clock) = (Arc::clone(&bindings), Arc::clone(&host.clock));
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
     let latches =
         Arc::new(Latches::new(issuers.keys(), Arc::clone(&bindings) as Arc<dyn BindingStore>));
-    let pages = options.pages.map(|pages| pages(&public)).unwrap_or_default();
-    let mut lasting = Lasting::new(bindings, pages, options.dev);
+    let frame = frame(&settings, &host, &registry, &options);
+    let pages = options.pages.map(|pages| pages(&places.public)).unwrap_or_default();
+    let mut lasting = Lasting::new(Arc::clone(&bindings) as _, pages, options.dev);
     lasting.traces = options.traces;
     let face = lasting.face(&settings, &issuers.keys(), &host, 0)?;
     let handler = Arc::new(Public::new(face, surroundings(&host)));
-    let (metrics, entropy) = (Arc::clone(&host.metrics), Arc::clone(&host.entropy));
-    let readiness: Arc<dyn Readiness> = Arc::clone(&latches) as Arc<dyn Readiness>;
-    let probes = Arc::new(Health::new(readiness, metrics, entropy, options.dev));
+    let token = doors::found_token(&settings, &host).await;
+    let doors = Doors::new(&settings, token.as_ref(), frame);
     let grace = Arc::new(AtomicU64::new(seconds(settings.shutdown_grace)));
-    let (mut listeners, mut upkeep) = (Tasks::new(), Tasks::new());
-    let stop = listeners.stop_signal();
-    listeners.spawn("public listener", served(open.public, Arc::clone(&handler), stop, PATIENCE));
+    let (certificates, health, listeners) = open_doors(open, &handler, &doors);
+    let mut upkeep = Tasks::new();
     // Answers to the end, so that everybody sees that usher drains.
-    let stop = upkeep.stop_signal();
-    upkeep.spawn("health listener", served(open.health, probes, stop, Duration::ZERO));
+    let probes = Arc::new(probes(&latches, &host, options.dev));
+    upkeep.spawn("health listener", served(health, probes, upkeep.stop_signal(), Duration::ZERO));
     latches.start();
+    upkeep.spawn("store watch", keeping::watch(bindings, upkeep.stop_signal()));
+    let clock = Arc::clone(&host.clock);
+    upkeep.spawn("registry upkeep", keeping::settle(registry, clock, upkeep.stop_signal()));
     let follower = Follower {
         settings,
         host,
         issuers,
         lasting,
         handler,
-        certificates: open.certificates,
+        doors,
+        certificates,
         latches: Arc::clone(&latches),
         grace: Arc::clone(&grace),
         load: options.load,
@@ -118,10 +121,74 @@ pub async fn start(
         postgres,
     };
     upkeep.spawn("reload", follower.run(seen, upkeep.stop_signal()));
-    upkeep.spawn("store watch", keeping::watch(watched, upkeep.stop_signal()));
-    upkeep.spawn("registry upkeep", keeping::settle(registry, clock, upkeep.stop_signal()));
-    tracing::info!(public = %public, health = %health, "usher serves");
-    Ok(Running { public, health, latches, listeners, upkeep, grace })
+    places.log();
+    Ok(Running { places, latches, listeners, upkeep, grace })
+}
+
+fn frame(
+    settings: &Settings,
+    host: &Host,
+    registry: &Arc<dyn Registry>,
+    options: &Options,
+) -> Frame {
+    Frame {
+        registry: Arc::clone(registry),
+        host: host.clone(),
+        dev: options.dev,
+        traces: options.traces,
+        listen: settings.listen.clone(),
+    }
+}
+
+/// Where the listeners are.
+#[derive(Debug)]
+struct Places {
+    public: Address,
+    egress: Option<Address>,
+    admin: Address,
+    health: Address,
+}
+
+impl Places {
+    fn of(open: &Open) -> io::Result<Self> {
+        Ok(Self {
+            public: open.public.address()?,
+            egress: open.egress.as_ref().map(Server::address).transpose()?,
+            admin: open.admin.address()?,
+            health: open.health.address()?,
+        })
+    }
+
+    fn log(&self) {
+        let Self { public, egress, admin, health } = self;
+        let egress = egress.as_ref().map(ToString::to_string);
+        tracing::info!(%public, egress, %admin, %health, "usher serves");
+    }
+}
+
+/// Begins to serve at every listener but the health listener, which ends last.
+fn open_doors(
+    open: Open,
+    handler: &Arc<Public<Exchange>>,
+    doors: &Doors,
+) -> (Certificates, Server, Tasks) {
+    let Open { public, egress, admin, health, certificates } = open;
+    let mut listeners = Tasks::new();
+    let stop = listeners.stop_signal();
+    let serving = served(public, Arc::clone(handler), stop.clone(), PATIENCE);
+    listeners.spawn("public listener", serving);
+    let serving = served(admin, Arc::clone(&doors.admin), stop.clone(), PATIENCE);
+    listeners.spawn("admin listener", serving);
+    if let (Some(egress), Some(handler)) = (egress, &doors.egress) {
+        let serving = served(egress, Arc::clone(handler), stop, PATIENCE);
+        listeners.spawn("egress listener", serving);
+    }
+    (certificates, health, listeners)
+}
+
+fn probes(latches: &Arc<Latches>, host: &Host, dev: bool) -> Health {
+    let readiness: Arc<dyn Readiness> = Arc::clone(latches) as Arc<dyn Readiness>;
+    Health::new(readiness, Arc::clone(&host.metrics), Arc::clone(&host.entropy), dev)
 }
 
 /// How long a listener waits for its requests: longer than any grace, which is applied in [`Running::stop`], where
@@ -152,12 +219,22 @@ fn surroundings(host: &Host) -> Surroundings {
 impl Running {
     /// Where the public listener is.
     pub fn public(&self) -> &Address {
-        &self.public
+        &self.places.public
+    }
+
+    /// Where the egress listener is, if it was opened.
+    pub fn egress(&self) -> Option<&Address> {
+        self.places.egress.as_ref()
+    }
+
+    /// Where the admin listener is.
+    pub fn admin(&self) -> &Address {
+        &self.places.admin
     }
 
     /// Where the health listener is.
     pub fn health(&self) -> &Address {
-        &self.health
+        &self.places.health
     }
 
     /// Returns when a part of usher ended that never should, with its name.

@@ -24,7 +24,7 @@ pub enum StartError {
     /// A port or a socket file.
     #[error("{name} listener")]
     Listener {
-        /// `public` or `health`.
+        /// `public`, `egress`, `admin` or `health`.
         name: &'static str,
         /// What the host said.
         #[source]
@@ -33,7 +33,7 @@ pub enum StartError {
     /// A certificate.
     #[error("listen.{name}.tls")]
     Tls {
-        /// `public` or `health`.
+        /// `public`, `egress`, `admin` or `health`.
         name: &'static str,
         /// What is wrong with it.
         #[source]
@@ -50,9 +50,14 @@ pub enum StartError {
     StoreFailed(#[source] StoreError),
     /// Identities were made with another key; with this one everybody would be somebody new.
     #[error(
-        "identity.key is not the one that the store's identities were made with: put the old key back"
+        "identity.key is not the one that the store's identities were made with: put the old key back, or move everybody with usher identity rekey"
     )]
     IdentityKey(#[source] PinError),
+    /// Identities were made in another format; in this one everybody would be somebody new.
+    #[error(
+        "issuers[].identity is not the format that the store's identities were made in: put the old one back, or accept this one with usher identity rekey"
+    )]
+    IdentityFormat(#[source] PinError),
     /// An issuer's `certificateAuthority`, or the host's own.
     #[error("certificate authorities")]
     Trust(#[from] UnusableTrust),
@@ -65,6 +70,17 @@ pub enum StartError {
     /// The host gives no thread, socket or signal.
     #[error("the host")]
     Io(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// Why the store did not accept what identities are made with.
+    pub(super) fn of_pin(error: PinError) -> Self {
+        match error {
+            PinError::OtherKey(_) => Self::IdentityKey(error),
+            PinError::OtherFormat { .. } => Self::IdentityFormat(error),
+            PinError::Store(error) => Self::StoreFailed(error),
+        }
+    }
 }
 
 /// Refuses a clock that cannot be right.

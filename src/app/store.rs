@@ -1,9 +1,13 @@
 //! Opens the store that the settings name.
-use super::{host::Host, postgres, start::StartError};
+use super::{
+    host::Host,
+    naming::{namings, pin},
+    postgres,
+    start::StartError,
+};
 use crate::{
     config::settings::{Settings, StorePlace},
-    domain::subject::Namespace,
-    flow::registry::{Naming, Registrar},
+    flow::registry::Registrar,
     outbound::store::{
         cached::{CachedStore, REMEMBERED},
         pinned::PinnedStore,
@@ -13,10 +17,10 @@ use crate::{
     ports::{
         clock::Clock,
         registry::Registry,
-        store::{BindingStore, Pin, PinError},
+        store::{BindingStore, PinError},
     },
 };
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 /// The store as those see it who serve requests, and as operators do.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ pub struct Opened {
 /// Opens it, with the memory in front of it, and pins what identities are made with.
 ///
 /// # Errors
-/// [`StartError::Store`] and [`StartError::IdentityKey`].
+/// [`StartError::Store`], [`StartError::IdentityKey`] and [`StartError::IdentityFormat`].
 pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError> {
     let Bare { bindings, registry, postgres } = bare(settings, Arc::clone(&host.clock)).await?;
     let cached = CachedStore::new(
@@ -45,14 +49,11 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError
     let bindings = Arc::new(cached.following(Arc::clone(&registry)));
     match bindings.pin(&pin(settings)).await {
         Ok(()) => Ok(Opened { bindings, registry, postgres }),
-        Err(error @ (PinError::OtherKey(_) | PinError::OtherFormat { .. })) => {
-            Err(StartError::IdentityKey(error))
-        }
         // One that cannot be reached does not end usher (contract 1): it is pinned once it is there.
         Err(PinError::Store(_)) if postgres.is_some() => {
             Ok(Opened { bindings, registry, postgres })
         }
-        Err(PinError::Store(error)) => Err(StartError::StoreFailed(error)),
+        Err(error) => Err(StartError::of_pin(error)),
     }
 }
 
@@ -88,23 +89,6 @@ async fn bare(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Bare, StartE
     let store = Arc::new(store);
     let bindings = Arc::clone(&store) as Arc<dyn BindingStore>;
     Ok(Bare { bindings, registry: store, postgres: None })
-}
-
-/// What the configuration makes identities with.
-fn pin(settings: &Settings) -> Pin {
-    let mut formats: Vec<(Namespace, Box<str>)> = Vec::new();
-    for issuer in &settings.issuers {
-        if !formats.iter().any(|(namespace, _)| *namespace == issuer.namespace) {
-            formats.push((issuer.namespace.clone(), "opaque".into()));
-        }
-    }
-    Pin { fingerprint: settings.identity_key.fingerprint(), formats }
-}
-
-/// How each namespace's identities are made, for those who look one up.
-pub fn namings(settings: &Settings) -> HashMap<Namespace, Naming> {
-    let naming = Naming { derives: true, adopts_until: None };
-    settings.issuers.iter().map(|issuer| (issuer.namespace.clone(), naming)).collect()
 }
 
 /// Opens the file.

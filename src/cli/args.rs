@@ -1,4 +1,5 @@
 //! The command line, as clap reads it.
+use super::identity::IdentityOptions;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// `0.1.0 (commit 0123456789ab)`.
@@ -37,6 +38,19 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  usher explain --config usher.yaml < token.jwt\n\n\
         Issues and stores nothing, and prints no token. Exit 3 where the token would be refused.")]
     Explain,
+    /// Print the console's URL with its token in the fragment
+    #[command(after_help = "Example:\n  usher console --config usher.yaml\n\n\
+        The token is the one that `usher serve` keeps in the state directory. Where admin.tokens is\n\
+        configured there is none to print.")]
+    Console,
+    /// Look after the registry of identities, while the sidecar runs or not
+    #[command(after_help = "Example:\n  usher identity list --config usher.yaml\n  \
+        usher identity import users.csv --config usher.yaml --dry-run")]
+    Identity(IdentityOptions),
+    /// Bring the store to this version's schema
+    #[command(after_help = "Example:\n  usher migrate --config usher.yaml\n\n\
+        usher serve does it by itself, unless store.migrate is never.")]
+    Migrate,
     /// Print the JSON Schema of the configuration
     #[command(after_help = "Example:\n  usher schema > usher.schema.json")]
     Schema,

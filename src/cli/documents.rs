@@ -44,22 +44,28 @@ fn manual(page: &mut Vec<u8>) -> std::io::Result<()> {
     whole.render_synopsis_section(page)?;
     whole.render_description_section(page)?;
     whole.render_options_section(page)?;
-    for command in usher.get_subcommands().filter(|command| command.get_name() != "help") {
+    parts("USHER", &usher, page)?;
+    page.extend_from_slice(EXIT_STATUS.as_bytes());
+    Ok(())
+}
+
+/// A section for each command below `whole`, and for theirs.
+fn parts(name: &str, whole: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+    for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
         let part = clap_mangen::Man::new(command.clone());
-        page.extend_from_slice(
-            format!(".SH USHER {}\n", command.get_name().to_uppercase()).as_bytes(),
-        );
+        let name = format!("{name} {}", command.get_name().to_uppercase());
+        page.extend_from_slice(format!(".SH {name}\n").as_bytes());
         let mut text = Vec::new();
         part.render_description_section(&mut text)?;
         part.render_options_section(&mut text)?;
         part.render_extra_section(&mut text)?;
         page.extend_from_slice(String::from_utf8_lossy(&text).replace(".SH ", ".SS ").as_bytes());
+        parts(&name, command, page)?;
     }
-    page.extend_from_slice(EXIT_STATUS.as_bytes());
     Ok(())
 }
 
 /// The codes of [`Exit`].
 const EXIT_STATUS: &str = ".SH \"EXIT STATUS\"\n\
-    0 done; 2 wrong configuration or input; 3 refused (explain); 64 usage; \
+    0 done; 1 not found; 2 wrong configuration or input; 3 refused (explain); 4 conflict; 64 usage; \
     69 something usher needs is unavailable or unfit.\n";

@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     app::{Host, Rehearsal, rehearse},
-    config::settings::Settings,
+    config::settings::{IdentitySource, Settings},
     flow::{
         bind::Bound,
         permit::Wish,
-        verify::{TypeHint, Unverified, Verified},
+        verify::{TypeHint, Unverified, Upstream, Verified},
     },
     inbound::refusal::Refusal,
     ports::store::Binding,
@@ -76,7 +76,7 @@ async fn explain(settings: &Settings, token: &str) -> Exit {
     passed("rules", "every claimValidationRule holds");
     match granted(settings, &steps, verified).await {
         Ok(()) => Exit::Done,
-        Err(refusal) => refused("", &refusal),
+        Err(refusal) => refused(step(&refusal), &refusal),
     }
 }
 
@@ -90,24 +90,53 @@ async fn granted(
     let (namespace, id) = (upstream.subject.namespace(), upstream.subject.id());
     passed("subject", &format!("{:?} in the namespace {:?}", id.as_str(), namespace.as_str()));
     let known = steps.store.find(&upstream.subject).await;
+    let made = made(settings, upstream);
     let derived = settings.identity_key.derive(&upstream.subject);
-    let fingerprint = settings.identity_key.fingerprint();
     let bound = steps.exchange.binder.bind(verified).await?;
-    let how = if *bound.identity() == derived {
-        format!("derived (opaque) from namespace and subject with the identity key {fingerprint}")
-    } else {
-        "kept by the store; the identity key would derive another".to_owned()
+    let (how, seen) = match known {
+        Ok(Some(Binding::Active(_) | Binding::Retired)) => (
+            if *bound.identity() == derived {
+                opaque(settings)
+            } else {
+                format!("kept by the store; one that it does not know would be {made}")
+            },
+            "it knows the subject",
+        ),
+        Ok(None) if bound.adopted() => (
+            "waits for this user, and would be taken on first sight".to_owned(),
+            "the subject is new to it; the first token would be its first sight",
+        ),
+        Ok(None) => (
+            format!("would be given on first sight, {made}"),
+            "the subject is new to it; the first token would be its first sight",
+        ),
+        Err(_) => (made, "it could not be read"),
     };
     passed("identity", &format!("{}: {how}", bound.identity().as_str()));
-    passed(
-        "store",
-        match known {
-            Ok(Some(Binding::Active(_) | Binding::Retired)) => "it knows the subject",
-            Ok(None) => "the subject is new to it; the first token would be its first sight",
-            Err(_) => "it could not be read",
-        },
-    );
+    passed("store", seen);
     entitled(settings, steps, bound)
+}
+
+/// How the issuer's subjects get their identities.
+fn made(settings: &Settings, upstream: &Upstream) -> String {
+    let issuer = settings.issuers.iter().find(|issuer| issuer.url == upstream.issuer);
+    let format = issuer.map(|issuer| &issuer.identity);
+    let behind = match format.map_or("", |format| format.prefix.as_str()) {
+        "" => String::new(),
+        prefix => format!(" behind the prefix {prefix}"),
+    };
+    match format.map(|format| &format.source) {
+        None | Some(IdentitySource::Opaque) => opaque(settings),
+        Some(IdentitySource::Claim(claim)) => format!("read from the claim {claim:?}{behind}"),
+        Some(IdentitySource::Expression(_)) => {
+            format!("made by the expression in issuers[].identity{behind}")
+        }
+    }
+}
+
+fn opaque(settings: &Settings) -> String {
+    let fingerprint = settings.identity_key.fingerprint();
+    format!("derived (opaque) from namespace and subject with the identity key {fingerprint}")
 }
 
 fn entitled(settings: &Settings, steps: &Rehearsal, bound: Bound) -> Result<(), Refusal> {
@@ -121,6 +150,16 @@ fn entitled(settings: &Settings, steps: &Rehearsal, bound: Bound) -> Result<(), 
     let why = if life < ttl { "shortened by the end of the upstream token" } else { "its ttl" };
     passed("token", &format!("would live {life} s ({why})"));
     Ok(())
+}
+
+/// Where a verified token was stopped.
+fn step(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unverified(_) | Refusal::DeclaredType => "",
+        Refusal::Unbound(_) => "identity",
+        Refusal::NotPermitted(_) => "grant",
+        Refusal::NotIssued(_) => "token",
+    }
 }
 
 /// Says which check stopped the token, and those before it.
@@ -143,7 +182,7 @@ fn stopped(why: &Unverified) -> Exit {
             | TypeHint::Actor
             | TypeHint::Confirmation,
         ) => "kind",
-        Unverified::ClaimRule(_) => "rules",
+        Unverified::ClaimRule(_) | Unverified::UnverifiedEmail => "rules",
     };
     for (check, seen) in CHECKS.iter().take_while(|(check, _)| *check != at) {
         passed(check, seen);

@@ -1,11 +1,14 @@
 //! The commands (contract 1), one file each.
 mod args;
 mod check;
+mod console;
 mod dev;
 mod documents;
 mod exit;
 mod explain;
+mod identity;
 mod load;
+mod migrate;
 mod probe;
 mod run;
 mod serve;
@@ -28,6 +31,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Probe(options) => probe::run(args.config, &options),
         Command::Check(options) => check::run(args.config, &options),
         Command::Explain => explain::run(args.config),
+        Command::Console => console::run(args.config),
+        Command::Identity(options) => identity::run(args.config, options),
+        Command::Migrate => migrate::run(args.config),
         Command::Schema => documents::schema(),
         Command::Openapi => documents::openapi(),
         Command::Completions(options) => documents::completions(&options),

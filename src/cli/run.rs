@@ -103,7 +103,8 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    /// Comes to pass with SIGTERM or SIGINT.
+    pub(super) async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -86,6 +86,18 @@ pub(super) fn listener(text: &str) -> Result<ListenAddress, Complaint> {
     })
 }
 
+/// A host without scheme and port, as it stands in `Host`.
+pub(super) fn host(text: &str) -> Result<(), Complaint> {
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let numeric = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let fine = match numeric {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !text.is_empty() && text.len() <= 253 && text.bytes().all(name),
+    };
+    let complaint = "this is not a host (write a name or an address, without scheme and port)";
+    if fine { Ok(()) } else { Err(complaint.to_owned()) }
+}
+
 /// A network, an address, or `loopback`.
 pub(super) fn network(text: &str) -> Result<TrustedProxy, Complaint> {
     if text == "loopback" {
@@ -196,6 +208,16 @@ mod tests {
         assert_eq!(listener("unix:/run/u.sock"), Ok(ListenAddress::Unix("/run/u.sock".into())));
         for text in ["4180", ":4180", "example.com:4180", "unix:u.sock", "127.0.0.1:99999", ""] {
             assert!(listener(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_scheme_and_no_port() {
+        for text in ["usher", "usher.shop.svc", "10.0.0.1", "[fd00::1]"] {
+            assert_eq!(host(text), Ok(()), "{text}");
+        }
+        for text in ["", "usher:4182", "http://usher", "a/b", "*", "[::1", "[usher]", "ü", "a@b"] {
+            assert!(host(text).is_err(), "{text}");
         }
     }
 

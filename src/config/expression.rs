@@ -6,6 +6,18 @@ pub(super) fn over_claims(text: &str) -> Result<(), String> {
     compile(text, Place::ClaimRule)
 }
 
+/// Says what is wrong with an expression that makes an identity.
+pub(super) fn over_identity(text: &str) -> Result<(), String> {
+    compile(text, Place::Identity)
+}
+
+/// Which of `claims` an expression that makes an identity may look at; none where it does not compile.
+pub(super) fn reads<'c>(text: &str, claims: &[&'c str]) -> Vec<&'c str> {
+    let compiled = Expression::compile(text, Place::Identity);
+    let reads = |name: &&str| compiled.as_ref().is_ok_and(|expression| expression.reads(name));
+    claims.iter().copied().filter(reads).collect()
+}
+
 /// Says what is wrong with an expression of a grant.
 pub(super) fn over_grant(text: &str) -> Result<(), String> {
     compile(text, Place::Grant)

@@ -12,7 +12,7 @@ pub(super) fn identity(
     let key = match IdentityKey::new(&reader.secret(&named)?) {
         Ok(key) => key,
         Err(short) => {
-            let what = format!("this {short} or more (make one with `openssl rand -hex 32`)");
+            let what = format!("this {short} or more (make one with `usher identity new-key`)");
             named.unfit(&mut reader.report, what);
             return None;
         }

@@ -6,8 +6,7 @@ use super::{
     tree::Cursor,
 };
 
-/// Checks what the shape cannot say: what belongs together, and that plain http needs
-/// `insecureHttp` beside it (contract 5).
+/// Checks what the shape cannot say: that plain http needs `insecureHttp` beside it (contract 5).
 pub(super) fn check(root: &Cursor<'_>, reader: &mut Reader<'_>) {
     let (twilio, webhooks, upstream) =
         (root.get("twilio"), root.get("webhooks"), root.get("upstream"));
@@ -19,27 +18,9 @@ pub(super) fn check(root: &Cursor<'_>, reader: &mut Reader<'_>) {
             refuse_plain(&at, key, true, reader);
         }
     }
-    let issuers = root.get("issuers");
-    for identity in issuers.iter().flat_map(Cursor::items).filter_map(|at| at.get("identity")) {
-        needs_what_it_is_made_of(&identity, reader);
-    }
     let sessions = root.get("appSessions");
     for check in sessions.iter().flat_map(Cursor::items).filter_map(|at| at.get("check")) {
         refuse_plain(&check, "url", true, reader);
-    }
-}
-
-/// `format: claim` needs `claim`, and `format: expression` needs `expression`.
-fn needs_what_it_is_made_of(identity: &Cursor<'_>, reader: &mut Reader<'_>) {
-    let format = identity.get("format").and_then(|at| at.text());
-    for key in ["claim", "expression"] {
-        if format == Some(key) && !identity.has(key) {
-            identity.lacks(
-                &mut reader.report,
-                key,
-                format!("missing, and `format` names it (write {key}: …)"),
-            );
-        }
     }
 }
 

@@ -7,30 +7,38 @@ use super::{
 };
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Reads all listeners; this version opens two of them.
-pub(super) fn listen(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<ListenSettings> {
-    let get = |key| at.and_then(|at| at.get(key));
-    let local = |host: Ipv4Addr, port| Listener {
-        address: ListenAddress::Tcp(SocketAddr::from((host, port))),
-        tls: None,
+/// Reads all listeners. That of egress is opened only where the configuration has `egress`.
+pub(super) fn listen(
+    at: Option<&Cursor<'_>>,
+    has_egress: bool,
+    reader: &mut Reader<'_>,
+) -> Option<ListenSettings> {
+    let written = |key| at.and_then(|at: &Cursor<'_>| at.get(key));
+    let mut read = |key, host: Ipv4Addr, port| match written(key) {
+        Some(at) => listener(&at, reader),
+        None => Some(Listener {
+            address: ListenAddress::Tcp(SocketAddr::from((host, port))),
+            tls: None,
+        }),
     };
-    let public = get("public");
-    let public = public.as_ref().map(|at| listener(at, reader));
-    let public = public.unwrap_or_else(|| Some(local(Ipv4Addr::LOCALHOST, 4180)));
-    let health = get("health");
-    let health = health.as_ref().map(|at| listener(at, reader));
-    let health = health.unwrap_or_else(|| Some(local(Ipv4Addr::UNSPECIFIED, 4183)));
-    let mut opened = vec![("public", public.clone()), ("health", health.clone())];
-    for key in ["egress", "admin"] {
-        let Some(at) = get(key) else { continue };
-        let read = listener(&at, reader);
-        if read.as_ref().is_some_and(is_exposed) {
-            at.wrong(&mut reader.report, "an address that is not loopback needs TLS here (write {address: …, tls: {certificate: {file: PATH}, key: {file: PATH}}})");
-        }
-        opened.push((key, read));
+    let public = read("public", Ipv4Addr::LOCALHOST, 4180);
+    let egress = read("egress", Ipv4Addr::LOCALHOST, 4181);
+    let admin = read("admin", Ipv4Addr::LOCALHOST, 4182);
+    let health = read("health", Ipv4Addr::UNSPECIFIED, 4183);
+    if let (Some(at), true) = (written("admin"), admin.as_ref().is_some_and(is_exposed)) {
+        at.wrong(&mut reader.report, "an address that is not loopback needs TLS here (write {address: …, tls: {certificate: {file: PATH}, key: {file: PATH}}})");
+    }
+    if let (Some(at), true) = (written("egress"), egress.as_ref().is_some_and(is_remote)) {
+        at.wrong(&mut reader.report, "an address that is not loopback needs TLS and egress.clients, which are not in this version (write 127.0.0.1:4181 or unix:/path)");
+    }
+    let mut opened = vec![("public", &public), ("admin", &admin), ("health", &health)];
+    if has_egress || written("egress").is_some() {
+        opened.push(("egress", &egress));
     }
     apart(&opened, at, reader);
-    Some(ListenSettings { public: public?, health: health? })
+    let egress = egress?;
+    let egress = has_egress.then_some(egress);
+    Some(ListenSettings { public: public?, egress, admin: admin?, health: health? })
 }
 
 fn listener(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Listener> {
@@ -59,14 +67,19 @@ fn tls(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<TlsSettings> {
 
 /// Whether others than this host's processes could reach a listener in plain text.
 fn is_exposed(listener: &Listener) -> bool {
+    is_remote(listener) && listener.tls.is_none()
+}
+
+/// Whether others than this host's processes could reach a listener at all.
+fn is_remote(listener: &Listener) -> bool {
     match listener.address {
-        ListenAddress::Tcp(address) => !address.ip().is_loopback() && listener.tls.is_none(),
+        ListenAddress::Tcp(address) => !address.ip().is_loopback(),
         ListenAddress::Unix(_) => false,
     }
 }
 
 /// Reports two listeners on one address.
-fn apart(opened: &[(&str, Option<Listener>)], at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) {
+fn apart(opened: &[(&str, &Option<Listener>)], at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) {
     for (number, (key, listener)) in opened.iter().enumerate() {
         let Some(listener) = listener else { continue };
         for (other_key, other) in opened.iter().take(number) {

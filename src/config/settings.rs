@@ -1,4 +1,7 @@
 //! What usher was told, once it cannot be wrong.
+mod listen;
+mod naming;
+
 use crate::{
     domain::{
         grant::{Life, Service, Terms},
@@ -10,7 +13,11 @@ use crate::{
     outbound::{http::proxy::ProxySettings, store::postgres::PostgresSettings},
     token::algorithm::Algorithm,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+pub use listen::{
+    AdminSettings, EgressSettings, ListenAddress, ListenSettings, Listener, TlsSettings,
+};
+pub use naming::{Adopt, IdentityFormat, IdentitySource};
+use std::{path::PathBuf, time::Duration};
 use url::Url;
 
 /// Everything, in one value that is replaced whole by a reload.
@@ -36,6 +43,10 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `listen`.
     pub listen: ListenSettings,
+    /// `admin`.
+    pub admin: AdminSettings,
+    /// `egress`; absent means that its listener is not opened.
+    pub egress: Option<EgressSettings>,
     /// `cors.allowedOrigins`.
     pub allowed_origins: Vec<AllowedOrigin>,
     /// `shutdown.grace`.
@@ -113,6 +124,10 @@ pub struct IssuerSettings {
     pub namespace: Namespace,
     /// `subject`, never empty.
     pub subject: Vec<Box<str>>,
+    /// `identity`: how a subject's identity is made.
+    pub identity: IdentityFormat,
+    /// `adopt`: whether a first sign-in may take an identity that waits for it.
+    pub adopt: Option<Adopt>,
     /// `claimValidationRules`, and for a tenant `tid`.
     pub rules: Vec<RuleSettings>,
     /// `enforcement: {auditUntil: DATE}`: until then a rule's *expression* that refuses is only logged and counted.
@@ -219,44 +234,6 @@ pub enum StorePlace {
     Memory,
     /// `postgres:`, with `password` and `certificateAuthority`.
     Postgres(Box<PostgresSettings>),
-}
-
-/// `listen`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenSettings {
-    /// `127.0.0.1:4180` unless said otherwise.
-    pub public: Listener,
-    /// `0.0.0.0:4183` unless said otherwise.
-    pub health: Listener,
-}
-
-/// An address, and how it is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where.
-    pub address: ListenAddress,
-    /// `tls`, absent for plain text.
-    pub tls: Option<TlsSettings>,
-}
-
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// `host:port` with a numeric host.
-    Tcp(SocketAddr),
-    /// `unix:/path`.
-    Unix(PathBuf),
-}
-
-/// PEM texts, read from their files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The chain, leaf first.
-    pub certificate: Box<[u8]>,
-    /// The private key.
-    pub key: Secret,
-    /// Whose certificates clients must show.
-    pub client_ca: Option<Box<[u8]>>,
 }
 
 /// One of `cors.allowedOrigins`.

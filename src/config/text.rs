@@ -1,5 +1,8 @@
 //! Texts with a meaning of their own: durations, dates, names. Each reader says what to write instead.
-use crate::domain::time::Timestamp;
+use crate::domain::{
+    identity::{IdentityPrefix, InvalidPrefix},
+    time::Timestamp,
+};
 use std::time::Duration;
 
 /// What is wrong with a text; it does not repeat the text.
@@ -102,19 +105,15 @@ pub(super) fn namespace(text: &str) -> Result<(), Complaint> {
 
 /// The beginning of readable identities.
 pub(super) fn identity_prefix(text: &str) -> Result<(), Complaint> {
-    let unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if text.len() > 64 || !text.bytes().all(unreserved) {
-        return Err(
+    let told = |invalid| match invalid {
+        InvalidPrefix::Alphabet => {
             "this is not a prefix (write up to 64 letters, digits, dots, hyphens, underscores)"
-                .to_owned(),
-        );
-    }
-    if text.starts_with("u-") || text.starts_with("g-") {
-        return Err(
-            "u- and g- begin derived and guest identities (choose another prefix)".to_owned()
-        );
-    }
-    Ok(())
+        }
+        InvalidPrefix::Kind => {
+            "u- and g- begin derived and guest identities (choose another prefix)"
+        }
+    };
+    text.parse::<IdentityPrefix>().map(drop).map_err(|invalid| told(invalid).to_owned())
 }
 
 /// The path of a file.

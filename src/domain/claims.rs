@@ -23,6 +23,18 @@ impl Claims {
         self.members.get(name)
     }
 
+    /// Whether the issuer says that the claim `name` is the bearer's own, where there is a claim that says so:
+    /// `email_verified` and `phone_number_verified` must be `true`, and not only say it (OpenID Connect Core
+    /// section 5.1).
+    pub fn vouch_for(&self, name: &str) -> bool {
+        let says = match name {
+            "email" => "email_verified",
+            "phone_number" => "phone_number_verified",
+            _ => return true,
+        };
+        self.get(says) == Some(&Value::Bool(true))
+    }
+
     /// All members.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members

@@ -1,7 +1,9 @@
-//! Expressions that operators write over a token's claims, in CEL (contract 5: `claimValidationRules`, `grants`).
+//! Expressions that operators write over a token's claims, in CEL (contract 5: `claimValidationRules`, `identity`,
+//! `grants`).
 //!
 //! Compiling may recurse deeply and happens when a configuration is read, on a thread with a stack for it. What was
 //! compiled is bounded so that evaluating it fits the stack of any thread. An evaluation that fails means no.
+mod reads;
 mod shape;
 mod values;
 
@@ -14,6 +16,7 @@ use cel::{
     },
     context::VariableResolver,
 };
+use reads::Reads;
 use std::{
     fmt,
     sync::{Arc, LazyLock},
@@ -34,6 +37,8 @@ static ENVIRONMENT: LazyLock<Arc<Env>> =
 pub enum Place {
     /// `claimValidationRules`: `claims`.
     ClaimRule,
+    /// `issuers[].identity.expression`: `claims`, `issuer`.
+    Identity,
     /// `grants[].when` and `grants[].service`: `claims`, `issuer`, `identity`, `kind`.
     Grant,
 }
@@ -43,6 +48,7 @@ impl Place {
     pub fn variables(self) -> &'static [&'static str] {
         match self {
             Self::ClaimRule => &["claims"],
+            Self::Identity => &["claims", "issuer"],
             Self::Grant => &["claims", "issuer", "identity", "kind"],
         }
     }
@@ -53,7 +59,7 @@ impl Place {
 pub struct Facts<'a> {
     /// All the token says.
     pub claims: &'a Claims,
-    /// The issuer's URL as configured; for grants.
+    /// The issuer's URL as configured; for identities and grants.
     pub issuer: &'a str,
     /// The Conversations identity; for grants.
     pub identity: &'a str,
@@ -62,9 +68,14 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// What is known before there is an identity: only the claims.
+    /// What claim rules may ask: only the claims.
     pub fn claims(claims: &'a Claims) -> Self {
-        Self { claims, issuer: "", identity: "", kind: UserKind::User }
+        Self::unnamed(claims, "")
+    }
+
+    /// What is known before there is an identity.
+    pub fn unnamed(claims: &'a Claims, issuer: &'a str) -> Self {
+        Self { claims, issuer, identity: "", kind: UserKind::User }
     }
 }
 
@@ -84,6 +95,7 @@ impl VariableResolver for Facts<'_> {
 /// A compiled expression.
 pub struct Expression {
     program: Program,
+    reads: Reads,
 }
 
 impl Expression {
@@ -113,7 +125,13 @@ impl Expression {
             InvalidExpression::Syntax { line: at(line), column: at(column) }
         })?;
         shape::check(program.expression(), place.variables())?;
-        Ok(Self { program })
+        let reads = Reads::of(program.expression());
+        Ok(Self { program, reads })
+    }
+
+    /// Whether the expression may look at the claim `name`: it names it, or looks claims up by names that it computes.
+    pub fn reads(&self, name: &str) -> bool {
+        self.reads.may_read(name)
     }
 
     /// Whether the expression is `true`.

@@ -74,7 +74,12 @@ pub(crate) fn bound(upstream: Upstream) -> Bound {
 
 /// The proof when the store gives only what it remembers.
 pub(crate) fn bound_while_store_is_silent(upstream: Upstream) -> Bound {
-    bound_by(Arc::new(SilentStore), upstream)
+    bound_by(Arc::new(Remembering { edition: 0, answers: false }), upstream)
+}
+
+/// The proof when the store, which remembers everybody, is at this edition.
+pub(crate) fn bound_under(edition: u64, upstream: Upstream) -> Bound {
+    bound_by(Arc::new(Remembering { edition, answers: true }), upstream)
 }
 
 fn bound_by(store: Arc<dyn BindingStore>, upstream: Upstream) -> Bound {
@@ -86,19 +91,26 @@ fn bound_by(store: Arc<dyn BindingStore>, upstream: Upstream) -> Bound {
 
 /// Remembers what would be derived, and answers nothing.
 #[derive(Debug)]
-struct SilentStore;
+struct Remembering {
+    edition: u64,
+    answers: bool,
+}
 
 fn silent() -> StoreError {
     StoreError::Unavailable("silent".into())
 }
 
-impl BindingStore for SilentStore {
+impl BindingStore for Remembering {
     fn remembered(&self, subject: &Subject) -> Option<Binding> {
         Some(Binding::Active(identity_key().derive(subject)))
     }
 
+    fn edition(&self) -> u64 {
+        self.edition
+    }
+
     fn answers(&self) -> bool {
-        false
+        self.answers
     }
 
     fn find<'a>(&'a self, _: &'a Subject) -> Reply<'a, Result<Option<Binding>, StoreError>> {

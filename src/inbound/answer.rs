@@ -1,13 +1,13 @@
 //! Answers, in the forms that usher gives them.
+use super::contents::Contents;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
-use http_body_util::Full;
 
-/// An answer whose body is at hand.
-pub type Answer = Response<Full<Bytes>>;
+/// An answer.
+pub type Answer = Response<Contents>;
 
 /// RFC 8259.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -31,7 +31,7 @@ pub fn text(status: StatusCode, kind: HeaderValue, body: Bytes, recycled: Header
     headers.clear();
     headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, NO_STORE);
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     answer
@@ -42,7 +42,7 @@ pub fn empty(status: StatusCode, recycled: HeaderMap) -> Answer {
     let mut headers = recycled;
     headers.clear();
     headers.insert(CACHE_CONTROL, NO_STORE);
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(Contents::default());
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     answer

@@ -16,15 +16,18 @@ pub struct BodyLimit {
     pub time: Duration,
 }
 
+/// A request's body as it comes in.
+pub trait Inflow: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin> Inflow for B {}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Reads `body` to its end.
 ///
 /// # Errors
 /// `body_too_large`, `request_timeout`, or `bad_request` where it is broken off or badly framed.
-pub async fn read<B>(body: B, limit: BodyLimit) -> Result<Bytes, Problem>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+pub async fn read(body: impl Inflow, limit: BodyLimit) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }

@@ -3,11 +3,18 @@
 //! Each says what to do. None holds anything from a token, a secret or an upstream. They go into
 //! `WWW-Authenticate` and into OAuth's `error_description` too, so they hold no quotation mark and no
 //! backslash (RFC 6749 section 5.2).
-use crate::flow::{
-    issue::NotIssued,
-    permit::NotPermitted,
-    verify::{AudienceHint, IssuerHint, Malformed, TypeHint},
+mod registry;
+
+use crate::{
+    domain::identity::NotNamed,
+    flow::{
+        bind::Unnamed,
+        issue::NotIssued,
+        permit::NotPermitted,
+        verify::{AudienceHint, IssuerHint, Malformed, TypeHint},
+    },
 };
+pub use registry::*;
 
 /// No credential came.
 pub const MISSING: &str = "send the token as Authorization: Bearer; one in the query is never read";
@@ -46,6 +53,8 @@ pub const ISSUER_UNAVAILABLE: &str =
 /// The store does not answer.
 pub const STORE_UNAVAILABLE: &str =
     "the identity store does not answer at the moment: try again later";
+/// The store's identity key is another one than this process's.
+pub const REKEYED: &str = "the identity key was changed (usher identity rekey): an operator restarts usher with the new key";
 /// The identity is retired.
 pub const RETIRED: &str =
     "an operator retired this identity: usher identity show tells when and why";
@@ -54,8 +63,41 @@ pub const CONFLICT: &str =
     "this identity belongs to another subject: an operator settles it with usher identity link";
 /// A rule refuses the token.
 pub const CLAIM_RULE: &str = "the token does not satisfy one of the issuer's claimValidationRules";
+/// An e-mail address names a person or an identity, and may be anybody's.
+pub const EMAIL_UNVERIFIED: &str =
+    "the token must say that the e-mail address is verified: email_verified is not true in it";
+/// Somebody's identity waits under a claim that proves nothing.
+pub const WAITS_UNVERIFIED: &str = "an identity waits for this user, and the token does not say that the claim it waits under is verified: verify it at the provider, or let an operator settle it with usher identity link";
 /// The token's kind is not the one that was declared.
 pub const DECLARED_TYPE: &str = "subject_token_type does not agree with the token's kind";
+
+/// `claim_rule_failed`, where the identity is made of what the token says.
+pub fn unnamed(why: Unnamed) -> &'static str {
+    match why {
+        Unnamed::Claim => {
+            "the identity is a claim of the token, and that claim is missing or not a string: issuers[].identity.claim"
+        }
+        Unnamed::Expression(_) => {
+            "the identity is made by an expression, and it yields no string for this token: issuers[].identity.expression"
+        }
+        Unnamed::Email => EMAIL_UNVERIFIED,
+        Unnamed::Value(NotNamed::Empty) => {
+            "the claim or expression that makes the identity is an empty text"
+        }
+        Unnamed::Value(NotNamed::Control) => {
+            "the claim or expression that makes the identity has control characters in it"
+        }
+        Unnamed::Value(NotNamed::TooLong) => {
+            "the claim or expression makes an identity of more than 256 characters"
+        }
+        Unnamed::Value(NotNamed::Reserved) => {
+            "the claim or expression makes an identity that Twilio reserves: issuers[].identity.prefix helps"
+        }
+        Unnamed::Value(NotNamed::Kind) => {
+            "the claim or expression makes an identity that begins with u- or g-, as derived and guest identities do: issuers[].identity.prefix helps"
+        }
+    }
+}
 
 /// `malformed_token`.
 pub fn malformed(what: Malformed) -> &'static str {

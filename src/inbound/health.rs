@@ -1,19 +1,20 @@
 //! The health listener: what the kubelet and Prometheus ask (contract 2, contract 9).
 use super::{
     answer::{self, Answer},
-    body, detail,
+    body,
+    caught::finished,
+    detail,
     problem::{Code, Problem},
     request::{Call, RequestId},
     server::Handler,
 };
 use crate::{ports::entropy::Entropy, telemetry::metrics::Metrics};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use std::{
     fmt::{Debug, Write},
-    panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
 };
 
@@ -140,17 +141,7 @@ fn json(text: &str) -> serde_json::Value {
 impl Handler for Health {
     async fn handle(&self, request: Request<Incoming>, call: Call) -> Answer {
         let id = RequestId::of(request.headers(), &*self.entropy);
-        let work = AssertUnwindSafe(self.respond(request, call)).catch_unwind().await;
-        let mut answer = match work {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(problem)) => problem.answer(&id, HeaderMap::new()),
-            Err(_) => {
-                let problem = Problem::new(Code::InternalError, detail::INTERNAL);
-                problem.log(&id, None);
-                problem.answer(&id, HeaderMap::new())
-            }
-        };
-        id.mark(answer.headers_mut(), self.dev);
-        answer
+        let work = pin!(self.respond(request, call));
+        finished(work, id, self.dev).await
     }
 }

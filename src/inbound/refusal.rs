@@ -3,7 +3,10 @@ use super::{
     detail,
     problem::{Code, Problem},
 };
-use crate::flow::{bind::Unbound, issue::NotIssued, permit::NotPermitted, verify::Unverified};
+use crate::{
+    flow::{bind::Unbound, issue::NotIssued, permit::NotPermitted, verify::Unverified},
+    ports::store::StoreError,
+};
 use std::error::Error;
 
 /// A step that did not make its proof.
@@ -36,9 +39,19 @@ impl Refusal {
             Self::Unbound(Unbound::Conflict) => {
                 Problem::new(Code::IdentityConflict, detail::CONFLICT)
             }
-            Self::Unbound(Unbound::Store(_)) => {
-                Problem::new(Code::StoreUnavailable, detail::STORE_UNAVAILABLE)
+            Self::Unbound(Unbound::Unnamed(why)) => {
+                Problem::new(Code::ClaimRuleFailed, detail::unnamed(*why))
             }
+            Self::Unbound(Unbound::Unverified) => {
+                Problem::new(Code::ClaimRuleFailed, detail::WAITS_UNVERIFIED)
+            }
+            Self::Unbound(Unbound::Store(why)) => Problem::new(
+                Code::StoreUnavailable,
+                match why {
+                    StoreError::Rekeyed(_) => detail::REKEYED,
+                    StoreError::Unavailable(_) | StoreError::Damaged => detail::STORE_UNAVAILABLE,
+                },
+            ),
             Self::NotPermitted(why) => Problem::new(
                 match why {
                     NotPermitted::NoGrant | NotPermitted::Service => Code::NotEntitled,
@@ -90,6 +103,9 @@ fn unverified(why: &Unverified) -> Problem {
                 Some(message) => problem.with_message(message),
                 None => problem,
             }
+        }
+        Unverified::UnverifiedEmail => {
+            Problem::new(Code::ClaimRuleFailed, detail::EMAIL_UNVERIFIED)
         }
         Unverified::IssuerUnavailable(why) => {
             Problem::new(Code::IssuerUnavailable, detail::ISSUER_UNAVAILABLE)

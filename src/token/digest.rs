@@ -14,6 +14,13 @@ pub fn of(fields: &[&[u8]]) -> [u8; 32] {
     digest
 }
 
+/// SHA-256 of `text` alone, as other programs compute it.
+pub fn of_one(text: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, text).as_ref());
+    digest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

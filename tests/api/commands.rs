@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Runs a command with nothing of this process's environment.
-fn usher(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn usher(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_usher"))
         .args(arguments)
         .env_clear()
@@ -23,11 +23,11 @@ fn usher(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn config(place: &Place) -> String {
+pub(crate) fn config(place: &Place) -> String {
     place.path("usher.yaml").display().to_string()
 }
 
@@ -35,12 +35,15 @@ fn config(place: &Place) -> String {
 fn a_wrong_command_line_is_64_and_help_is_0() {
     assert_eq!(usher(&["nonsense"], "").status.code(), Some(64));
     assert_eq!(usher(&["serve", "--nonsense"], "").status.code(), Some(64));
-    for command in
-        ["serve", "dev", "probe", "check", "explain", "schema", "openapi", "completions", "man"]
-    {
-        let help = usher(&[command, "--help"], "");
-        assert_eq!(help.status.code(), Some(0), "{command}");
-        assert!(text(&help.stdout).contains("Example:\n  usher"), "{command}");
+    let commands =
+        "serve dev probe check explain identity migrate console schema openapi completions man";
+    let registry = "list show link unlink retire erase import export rekey new-key";
+    let helps = commands.split(' ').map(|command| vec![command]);
+    for command in helps.chain(registry.split(' ').map(|command| vec!["identity", command])) {
+        let help = usher(&[&command[..], &["--help"]].concat(), "");
+        assert_eq!(help.status.code(), Some(0), "{command:?}");
+        let said = text(&help.stdout);
+        assert!(said.contains("Example:\n  ") && said.contains("usher"), "{command:?}");
     }
     let version = text(&usher(&["--version"], "").stdout);
     assert!(version.starts_with("usher 0.1.0 (commit "), "{version}");
@@ -89,7 +92,7 @@ fn a_port_in_use_is_69_and_names_the_address() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let place = Place::new();
-    let listen = json!({"public": address, "health": "127.0.0.1:0"});
+    let listen = json!({"public": address, "admin": "127.0.0.1:0", "health": "127.0.0.1:0"});
     place.configure("https://login.example.com", &json!({"listen": listen}));
     let refused = usher(&["serve", "--config", &config(&place)], "");
     assert_eq!(refused.status.code(), Some(69));
@@ -101,10 +104,60 @@ fn a_port_in_use_is_69_and_names_the_address() {
 }
 
 #[test]
+fn an_admin_port_in_use_ends_the_start_too() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let place = Place::new();
+    let listen = json!({"public": "127.0.0.1:0", "admin": address, "health": "127.0.0.1:0"});
+    place.configure("https://login.example.com", &json!({"listen": listen}));
+    let refused = usher(&["serve", "--config", &config(&place)], "");
+    assert_eq!(refused.status.code(), Some(69));
+    let said = text(&refused.stderr);
+    assert!(said.contains("admin listener") && said.contains(&address), "{said}");
+}
+
+/// `usher console` with the state directory of a place.
+fn console(place: &Place) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+    command.args(["console", "--config", &config(place)]).env_clear();
+    command.env("STATE_DIRECTORY", place.path("state")).output().unwrap()
+}
+
+#[test]
+fn console_prints_its_url_with_the_token_in_the_fragment_or_says_what_is_missing() {
+    let place = Place::new();
+    let listen = json!({"public": "127.0.0.1:0", "admin": "127.0.0.1:4182"});
+    place.configure("https://login.example.com", &json!({"listen": listen}));
+    let early = console(&place);
+    assert_eq!(early.status.code(), Some(69));
+    assert!(text(&early.stderr).contains("usher serve makes it"), "{}", text(&early.stderr));
+
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("state/admin-token"), "usher_adm_abc\n").unwrap();
+    let found = console(&place);
+    assert_eq!(found.status.code(), Some(0), "{}", text(&found.stderr));
+    assert_eq!(text(&found.stdout), "http://127.0.0.1:4182/#token=usher_adm_abc\n");
+
+    let token = json!([{"name": "ops", "sha256": "0".repeat(64), "role": "operator"}]);
+    let admin = json!({"listen": listen, "admin": {"tokens": token}});
+    place.configure("https://login.example.com", &admin);
+    let configured = console(&place);
+    assert_eq!(configured.status.code(), Some(69));
+    let said = text(&configured.stderr);
+    assert!(said.contains("admin.tokens") && said.contains("/#token="), "{said}");
+    assert!(!said.contains("usher_adm_abc") && configured.stdout.is_empty(), "{said}");
+
+    let socket = json!({"listen": {"admin": format!("unix:{}", place.path("a.sock").display())}});
+    place.configure("https://login.example.com", &socket);
+    assert_eq!(console(&place).status.code(), Some(69));
+}
+
+#[test]
 fn a_stop_during_the_start_is_a_stop_and_a_locked_store_is_not_a_wrong_key() {
     let place = Place::new();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let listen = json!({"public": free.to_string(), "health": "127.0.0.1:0"});
+    let listen =
+        json!({"public": free.to_string(), "admin": "127.0.0.1:0", "health": "127.0.0.1:0"});
     place.configure("https://login.example.com", &json!({"listen": listen}));
     let holder = rusqlite::Connection::open(place.path("usher.db")).unwrap();
     holder.execute_batch("PRAGMA journal_mode=WAL; BEGIN EXCLUSIVE").unwrap();
@@ -137,7 +190,7 @@ fn a_certificate_that_does_not_fit_its_key_is_found_by_check() {
     fs::write(place.path("tls.crt"), one.cert.pem()).unwrap();
     fs::write(place.path("tls.key"), other.signing_key.serialize_pem()).unwrap();
     let tls = json!({"certificate": {"file": "tls.crt"}, "key": {"file": "tls.key"}});
-    let listen = json!({"public": {"address": "127.0.0.1:0", "tls": tls}});
+    let listen = json!({"public": {"address": "127.0.0.1:0", "tls": tls}, "admin": "127.0.0.1:0"});
     place.configure("https://login.example.com", &json!({"listen": listen}));
     let refused = usher(&["check", "--config", &config(&place)], "");
     assert_eq!(refused.status.code(), Some(69));
@@ -175,6 +228,7 @@ fn every_document_can_be_printed_and_read() {
     }
     let man = text(&usher(&["man"], "").stdout);
     assert!(man.contains(".SH \"EXIT STATUS\"") && man.contains(".SH USHER SERVE"), "{man}");
+    assert!(man.contains(".SH USHER IDENTITY IMPORT") && man.contains("4 conflict"), "{man}");
 }
 
 #[test]

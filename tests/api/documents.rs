@@ -18,6 +18,25 @@ fn every_code_is_in_the_openapi_document_and_no_other() {
 }
 
 #[test]
+fn every_route_of_the_admin_and_egress_listeners_is_in_the_openapi_document_and_no_other() {
+    let document = document();
+    let mut listed = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let tag = operation["tags"][0].as_str().unwrap();
+            if ["admin", "egress"].contains(&tag) {
+                listed.insert((tag, method.to_uppercase(), path.replace("{identity}", "x")));
+            }
+        }
+    }
+    let admin = crate::admin::ROUTES.iter().map(|(method, path)| ("admin", *method, *path));
+    let egress = ["/usher/identities", "/usher/identities/x"].map(|path| ("egress", "GET", path));
+    let known = admin.chain(egress);
+    let known = known.map(|(tag, method, path)| (tag, method.to_owned(), path.to_owned()));
+    assert_eq!(listed, known.collect());
+}
+
+#[test]
 fn every_reference_in_the_openapi_document_leads_somewhere() {
     fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {

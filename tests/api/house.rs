@@ -93,7 +93,7 @@ impl Place {
             }],
             "identity": {"key": {"file": "identity-key"}},
             "store": {"url": format!("sqlite:{}", self.path("usher.db").display())},
-            "listen": {"public": "127.0.0.1:0", "health": "127.0.0.1:0"},
+            "listen": {"public": "127.0.0.1:0", "admin": "127.0.0.1:0", "health": "127.0.0.1:0"},
         });
         for (section, value) in more.as_object().into_iter().flatten() {
             configuration[section] = value.clone();
@@ -103,7 +103,9 @@ impl Place {
 
     pub(crate) fn sources(&self) -> Sources {
         let now: Timestamp = SystemClock::start().now();
-        Sources::new(Some(self.path("usher.yaml")), Environment::default(), now)
+        let state = self.path("state").display().to_string();
+        let environment = Environment::from([("STATE_DIRECTORY", &*state)]);
+        Sources::new(Some(self.path("usher.yaml")), environment, now)
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -131,6 +133,18 @@ impl Usher {
 
     pub(crate) fn health(&self) -> SocketAddr {
         tcp(self.0.health())
+    }
+
+    pub(crate) fn admin(&self) -> SocketAddr {
+        tcp(self.0.admin())
+    }
+
+    pub(crate) fn egress(&self) -> SocketAddr {
+        tcp(self.0.egress().unwrap())
+    }
+
+    pub(crate) fn has_no_egress(&self) -> bool {
+        self.0.egress().is_none()
     }
 
     pub(crate) async fn exchange(&self, token: &str) -> Reply {

@@ -6,11 +6,16 @@
     clippy::indexing_slicing,
     reason = "clippy spares these in #[test] functions, but not in the helpers of a test binary"
 )]
+mod admin;
 mod client;
 mod commands;
+mod docs;
 mod documents;
+mod egress;
 mod house;
 mod identity;
 mod issuers;
 mod life;
+mod naming;
+mod registry;
 mod secrecy;

@@ -133,3 +133,27 @@ async fn a_decision_is_one_audit_line_with_the_contracts_fields() {
     );
     assert!(!text.lines().any(|line| line.contains("\"ERROR\"") && line.contains("token_expired")));
 }
+
+#[tokio::test]
+async fn an_identity_that_was_taken_on_the_way_has_an_audit_line_of_its_own() {
+    let log = Log::listen();
+    let stage = stage(PublicConfig::default()).await;
+    stage.rig.ask(&crate::steps::with_token("adopted")).await;
+    let text = log.text();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &serde_json::Value| line["target"] == "audit")
+        .collect();
+    let [taken, decided] = lines.as_slice() else { panic!("{text}") };
+    assert_eq!(taken["request_id"], decided["request_id"]);
+    assert_eq!(
+        *taken,
+        serde_json::json!({
+            "time": taken["time"], "level": "INFO", "target": "audit",
+            "request_id": taken["request_id"], "outcome": "adopted", "code": "none",
+            "subject_hash": "0123456789abcdef", "identity": "u-alice", "client": "127.0.0.1",
+        })
+    );
+    assert_eq!((&decided["outcome"], &decided["jti"]), (&"issued".into(), &"SK0-1-a".into()));
+}

@@ -3,9 +3,11 @@ use crate::rig::{Rig, generous};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use usher::{
-    domain::{claims::TokenKind, secret::Secret, time::Timestamp},
+    domain::{
+        claims::TokenKind, identity::NotNamed, policy::Unevaluated, secret::Secret, time::Timestamp,
+    },
     flow::{
-        bind::Unbound,
+        bind::{Unbound, Unnamed},
         issue::{ChatToken, NotIssued},
         permit::NotPermitted,
         verify::{AudienceHint, IssuerHint, Malformed, TypeHint, Unverified},
@@ -52,6 +54,7 @@ impl Steps for Scripted {
                 verified: None,
                 subject_hash: Some("0123456789abcdef".into()),
                 identity: Some(identity),
+                adopted: ask.token == "adopted",
             },
         }
     }
@@ -104,11 +107,22 @@ pub const FAILURES: &[&str] = &[
     "type-conversations",
     "rule",
     "rule-message",
+    "email",
     "issuer-down",
     "declared",
     "retired",
     "conflict",
+    "unnamed-claim",
+    "unnamed-expression",
+    "unnamed-email",
+    "unnamed-empty",
+    "unnamed-control",
+    "unnamed-long",
+    "unnamed-reserved",
+    "unnamed-kind",
+    "waits",
     "store",
+    "rekeyed",
     "no-grant",
     "service",
     "platform",
@@ -118,7 +132,7 @@ pub const FAILURES: &[&str] = &[
 
 fn refusal(token: &str) -> Option<Refusal> {
     let unverified = match token {
-        "good.token.here" | "waiting" => return None,
+        "good.token.here" | "waiting" | "adopted" => return None,
         "panic" => panic!("as the test wants"),
         "encrypted" => Unverified::Malformed(Malformed::Encrypted),
         "parts" => Unverified::Malformed(Malformed::Parts),
@@ -150,6 +164,7 @@ fn refusal(token: &str) -> Option<Refusal> {
         "type-cnf" => Unverified::WrongTokenType(TypeHint::Confirmation),
         "type-conversations" => Unverified::WrongTokenType(TypeHint::Conversations),
         "rule" => Unverified::ClaimRule(None),
+        "email" => Unverified::UnverifiedEmail,
         "rule-message" => Unverified::ClaimRule(Some("verify your \"e-mail\" first".into())),
         "issuer-down" => Unverified::IssuerUnavailable(KeysUnavailable {
             retry_after: std::time::Duration::from_millis(6_400),
@@ -160,10 +175,15 @@ fn refusal(token: &str) -> Option<Refusal> {
 }
 
 fn later_refusal(token: &str) -> Refusal {
+    if let Some(why) = token.strip_prefix("unnamed-") {
+        return Unbound::Unnamed(unnamed(why)).into();
+    }
     match token {
         "declared" => Refusal::DeclaredType,
         "retired" => Unbound::Retired.into(),
         "conflict" => Unbound::Conflict.into(),
+        "waits" => Unbound::Unverified.into(),
+        "rekeyed" => Unbound::Store(StoreError::Rekeyed("63458b39".parse().unwrap())).into(),
         "store" => Unbound::Store(StoreError::Damaged).into(),
         "no-grant" => NotPermitted::NoGrant.into(),
         "service" => NotPermitted::Service.into(),
@@ -198,6 +218,20 @@ pub async fn stage(config: PublicConfig) -> Stage {
 }
 
 /// `GET /conversations/token` with this token.
+fn unnamed(why: &str) -> Unnamed {
+    match why {
+        "claim" => Unnamed::Claim,
+        "expression" => Unnamed::Expression(Unevaluated::NoValue),
+        "email" => Unnamed::Email,
+        "empty" => Unnamed::Value(NotNamed::Empty),
+        "control" => Unnamed::Value(NotNamed::Control),
+        "long" => Unnamed::Value(NotNamed::TooLong),
+        "reserved" => Unnamed::Value(NotNamed::Reserved),
+        "kind" => Unnamed::Value(NotNamed::Kind),
+        other => panic!("{other}"),
+    }
+}
+
 pub fn with_token(token: &str) -> String {
     format!("GET /conversations/token HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n")
 }

@@ -112,7 +112,7 @@ impl Prepared {
         embedded.spawn(self.listening.serve(move |request| Arc::clone(&provider).answer(request)));
         let issuer = self.provider.issuer().to_owned();
         let starting = async {
-            let started = app::start(self.settings, host, wanted).await;
+            let started = Box::pin(app::start(self.settings, host, wanted)).await;
             if let Ok(running) = &started {
                 say(&banner(running, &issuer, options));
             }
@@ -141,7 +141,8 @@ fn home(public: &Address) -> String {
 }
 
 fn banner(running: &Running, issuer: &str, options: &DevOptions) -> String {
-    let (home, health) = (home(running.public()), home(running.health()));
+    let (home, admin, health) =
+        (home(running.public()), home(running.admin()), home(running.health()));
     let signs = if options.live { "your Twilio API key" } else { "throw-away credentials" };
     let also = options.issuer.as_ref().map(|url| format!("\n  accepts also  {url}"));
     format!(
@@ -149,6 +150,7 @@ fn banner(running: &Running, issuer: &str, options: &DevOptions) -> String {
          \x20 demo page     {home}\n\
          \x20 token         {home}conversations/token\n\
          \x20 provider      {issuer}  (alice, bob, carol; no passwords){}\n\
+         \x20 admin API     {admin}api/  (its token is in {FOLDER}/admin-token)\n\
          \x20 health        {health}readyz\n\n\
          Paste this for a token of alice's:\n\n\
          curl -s -X POST {home}conversations/token -H \"Authorization: Bearer $(curl -s {issuer}/token \

@@ -27,7 +27,11 @@ pub(super) fn settings(
 ) -> Result<Settings, Exit> {
     let variables = variables(options.live);
     let twilio = if options.live { live(&variables)? } else { throw_away(state) };
-    let health = if options.listen.port() == 0 { 0 } else { 4183 };
+    // With port 0 every port is a free one.
+    let beside = |port| {
+        let port = if options.listen.port() == 0 { 0 } else { port };
+        SocketAddr::new(options.listen.ip(), port).to_string()
+    };
     let configuration = json!({
         "twilio": twilio,
         "issuers": issuers(options, issuer),
@@ -35,7 +39,9 @@ pub(super) fn settings(
         "store": {"url": format!("sqlite:{}", state.folder.join("usher.db").display())},
         "listen": {
             "public": options.listen.to_string(),
-            "health": SocketAddr::new(options.listen.ip(), health).to_string(),
+            // Operators come from this host, also with `--allow-remote`.
+            "admin": format!("127.0.0.1:{}", if options.listen.port() == 0 { 0 } else { 4182 }),
+            "health": beside(4183),
         },
         "log": {"format": "text", "level": "info"},
     });

@@ -1,12 +1,15 @@
 //! `issuers`: whose tokens are taken, and what else they must say.
 mod addresses;
 mod namespaces;
+mod naming;
 mod rules;
 mod tenants;
 
+pub(super) use naming::refuse_the_forgetful;
+
 use super::{
     reader::{Reader, duration, flag, texts},
-    settings::{IssuerSettings, KeySettings, TokenTypes},
+    settings::{Adopt, IdentityFormat, IssuerSettings, KeySettings, TokenTypes},
     tree::Cursor,
 };
 use crate::token::algorithm::Algorithm;
@@ -39,6 +42,7 @@ fn entry(
     let audit_until = rules::audit_until(at, reader);
     let keys = keys(at.get("keys").as_ref(), reader);
     let subject = subject(at, reader);
+    let naming = naming::naming(at, reader);
     let clock_skew = clock_skew(at, reader);
     let tenants = tenants::tenants(at, reader)?;
     let kept = Kept {
@@ -48,6 +52,7 @@ fn entry(
         audit_until,
         keys: keys?,
         subject,
+        naming: naming?,
         clock_skew: clock_skew?,
     };
     tenants.iter().map(|tenant| one(at, tenant.as_ref(), &kept)).collect()
@@ -61,6 +66,7 @@ struct Kept {
     audit_until: Option<crate::domain::time::Timestamp>,
     keys: KeySettings,
     subject: Vec<Box<str>>,
+    naming: (IdentityFormat, Option<Adopt>),
     clock_skew: Duration,
 }
 
@@ -88,6 +94,8 @@ fn one(
         allow_cnf: allow.iter().any(|claim| &**claim == "cnf"),
         namespace: namespace.parse().ok()?,
         subject: kept.subject.clone(),
+        identity: kept.naming.0.clone(),
+        adopt: kept.naming.1.clone(),
         rules: own_rule.into_iter().chain(kept.rules.iter().cloned()).collect(),
         audit_until: kept.audit_until,
         clock_skew: kept.clock_skew,
@@ -95,19 +103,9 @@ fn one(
     })
 }
 
-/// The claims that name a person: never one that a user or a help desk can change (contract 4).
+/// The claims that name a person.
 fn subject(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Vec<Box<str>> {
-    const MUTABLE: &[&str] =
-        &["email", "preferred_username", "upn", "name", "nickname", "phone_number"];
-    let identity = at.get("identity");
-    let claim = identity.as_ref().and_then(|identity| identity.get("claim"));
     let subject = at.get("subject");
-    let allowed = flag(identity.as_ref(), "mutable");
-    for claim in subject.iter().flat_map(Cursor::items).chain(claim) {
-        if claim.text().is_some_and(|name| MUTABLE.contains(&name)) && !allowed {
-            claim.wrong(&mut reader.report, "a user or a help desk can change this claim, and would become somebody else (write one that stays, such as sub or oid)");
-        }
-    }
     let claims = texts(at, "subject").unwrap_or_else(|| vec!["sub".into()]);
     for (number, claim) in subject.iter().flat_map(Cursor::items).enumerate() {
         if claims.iter().take(number).any(|other| Some(&**other) == claim.text()) {

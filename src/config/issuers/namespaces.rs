@@ -64,6 +64,17 @@ fn share(first: &Owner<'_, '_>, second: &Owner<'_, '_>, report: &mut Report) {
         let silent = if second.shares() { first } else { second };
         silent.wrong("namespace", report, "another issuer names this namespace too (write sharedNamespace: true at both if their subjects are the same people, else another name)");
     }
+    let format = |issuer: &'_ IssuerSettings| {
+        (issuer.identity.source.clone(), issuer.identity.prefix.clone())
+    };
+    if format(first.issuer) != format(second.issuer) {
+        // Which issuer somebody comes by first would decide who they are.
+        second.wrong(
+            "identity",
+            report,
+            "issuers that share a namespace need one format (write the same `identity` in each)",
+        );
+    }
     if first.issuer.subject.len() != second.issuer.subject.len() {
         // A pair of claims is written as JSON, and one claim could be that text.
         second.wrong(

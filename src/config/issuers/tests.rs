@@ -157,31 +157,6 @@ fn discovery_is_below_the_url_whose_last_slash_is_dropped() {
 }
 
 #[test]
-fn a_claim_that_people_can_change_is_no_subject() {
-    for claim in ["email", "preferred_username", "upn", "name", "nickname", "phone_number"] {
-        let found = mistakes(&format!("[{{{A}, subject: [sub, {claim}]}}]"));
-        assert!(
-            found.contains("issuers[0].subject[1]: a user or a help desk can change"),
-            "{found}"
-        );
-    }
-    let found = mistakes(&format!("[{{{A}, subject: [email], identity: {{mutable: true}}}}]"));
-    assert!(
-        found.contains("identity.mutable: not in this version") && !found.contains("subject"),
-        "{found}"
-    );
-}
-
-#[test]
-fn a_format_that_is_not_built_still_needs_what_it_is_made_of() {
-    let found = mistakes(&format!("[{{{A}, identity: {{format: claim}}}}]"));
-    assert!(
-        found.contains("identity.claim: missing") && found.contains("not in this version"),
-        "{found}"
-    );
-}
-
-#[test]
 fn an_issuer_that_serves_the_public_is_narrowed_or_anyone_is_said() {
     for url in [
         "https://accounts.google.com",

@@ -63,6 +63,8 @@ formats! {
     /// An expression over `claims`.
     CLAIMS_EXPRESSION "a CEL expression" "claims.email_verified == true" "\\S",
         expression::over_claims;
+    /// An expression over `claims` and `issuer`.
+    IDENTITY_EXPRESSION "a CEL expression" "claims.employee_id" "\\S", expression::over_identity;
     /// An expression over `claims`, `issuer`, `identity` and `kind`.
     GRANT_EXPRESSION "a CEL expression" "'chat' in claims.groups" "\\S", expression::over_grant;
     /// A path, `METHOD PATH`, an operation or a group of them.
@@ -96,6 +98,8 @@ formats! {
     LISTENER "an address to listen on" "127.0.0.1:4180"
         "^(unix:/.+|localhost:[0-9]{1,5}|[0-9.]+:[0-9]{1,5}|\\[[0-9a-fA-F:.]+\\]:[0-9]{1,5})$",
         |text| address::listener(text).map(drop);
+    /// A host as a client writes it in `Host`.
+    HOST "a host" "usher.shop.svc" "^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+)$", address::host;
     /// A network of proxies.
     NETWORK "a network" "10.0.0.0/8" "^(loopback|[0-9a-fA-F:.]+(/[0-9]{1,3})?)$",
         |text| address::network(text).map(drop);

@@ -2,7 +2,7 @@
 use super::{
     Key,
     Kind::{Either, Flag, Forms, List, Secret, Section, Text, Word},
-    Words, format, key, unexplained, words,
+    Words, format, key, words,
 };
 
 /// One entry.
@@ -36,7 +36,7 @@ pub(super) const ISSUER: &[Key] = &[
     key("sharedNamespace", Flag, "Lets other issuers name the same namespace: their subjects are then the same people.").default("false"),
     key("subject", List { of: &Text(format::CLAIM), min: 1 }, "The claims that name a person, for ever.").default("[sub]"),
     key("identity", Section(IDENTITY), "How an identity is made of a subject."),
-    key("adopt", Section(ADOPT), "Lets a first sign-in take an identity that waits for it.").later(),
+    key("adopt", Section(ADOPT), "Lets a first sign-in take an identity that waits for it (`usher identity import --unclaimed`)."),
     key("claimValidationRules", List { of: &Forms(RULE), min: 0 }, "What else a token must say.").default("[]"),
     key("enforcement", Either(&Word(words!["enforce"]), &Section(AUDIT)), "Whether a rule's expression refuses, or until when it is only logged.").default("enforce"),
     key("anyone", Flag, "Says that anybody who can get a token of this issuer, which serves the public, may come in.").default("false"),
@@ -73,27 +73,25 @@ const INTROSPECTION: &[Key] = &[
 ];
 
 const IDENTITY: &[Key] = &[
-    key("format", Word(FORMATS), "How the identity is made.").default("opaque"),
-    key("claim", Text(format::CLAIM), "The claim that is the identity.")
-        .later()
+    key("format", Word(words!["opaque", "claim", "expression"]), "How an identity is made of a subject that has none yet. opaque derives it with the identity key.")
+        .default("opaque"),
+    key("claim", Text(format::CLAIM), "The claim that is the identity, a string; for `format: claim`. Bytes outside A-Z a-z 0-9 - . _ become ~XX.")
         .example("employee_id"),
-    key("expression", Text(format::CLAIMS_EXPRESSION), "CEL that gives the identity.")
-        .later()
+    key("expression", Text(format::IDENTITY_EXPRESSION), "CEL over `claims` and `issuer` that gives the identity, a string; for `format: expression`.")
         .example("\"claims.employee_id\""),
     key("prefix", Text(format::IDENTITY_PREFIX), "What readable identities begin with.")
-        .default("''")
-        .later(),
-    key("mutable", Flag, "Takes claims that a user or a help desk can change.")
-        .default("false")
-        .later(),
+        .default("''"),
+    key("mutable", Flag, "Lets claims that a user or a help desk can change (email, preferred_username, upn, name, nickname, phone_number) stand in `subject` and here; `email` then needs `email_verified: true` in the token.")
+        .default("false"),
 ];
 
-const FORMATS: &Words =
-    &Words { now: &["opaque"], later: &["claim", "expression"], why_not: unexplained };
-
 const ADOPT: &[Key] = &[
-    key("claim", Text(format::CLAIM), "The claim that is matched.").required().example("email"),
-    key("until", Text(format::DATE), "The day it ends.").required().example("2027-06-30"),
+    key("claim", Text(format::CLAIM), "The claim that is compared, byte for byte, with the match that an identity waits under; of `email` and `phone_number` the token must say that they are verified.")
+        .required()
+        .example("email"),
+    key("until", Text(format::DATE), "The last day, in UTC and to its end, or the moment it ends.")
+        .required()
+        .example("2027-06-30"),
 ];
 
 /// A claim's value, or an expression.

@@ -7,6 +7,7 @@ mod format;
 mod grants;
 mod issuers;
 mod later;
+mod local;
 mod nearest;
 mod process;
 mod scalar;
@@ -205,16 +206,15 @@ pub(super) const ROOT: Kind = Kind::Section(&[
         .later(),
     key(
         "egress",
-        Kind::Section(later::EGRESS),
-        "The listener that carries the app's own Twilio REST calls.",
-    )
-    .later(),
+        Kind::Section(local::EGRESS),
+        "The app's own listener: it looks identities up there.",
+    ),
     key("webhooks", Kind::Section(later::WEBHOOKS), "Twilio's webhooks, checked and handed on.")
         .later(),
     key("upstream", Kind::Section(later::UPSTREAM), "The app that usher fronts.").later(),
     key("forwardAuth", Kind::Section(later::FORWARD_AUTH), "What forward auth answers."),
     key("store", Kind::Section(process::STORE), "Where identities are kept."),
-    key("admin", Kind::Section(later::ADMIN), "Who may use the admin API."),
+    key("admin", Kind::Section(local::ADMIN), "Who may use the admin API."),
     key("listen", Kind::Section(process::LISTEN), "The addresses that usher listens on."),
     key("cors", Kind::Section(process::CORS), "Browser origins that may read answers."),
     key("shutdown", Kind::Section(process::SHUTDOWN), "How usher ends."),
@@ -471,13 +471,12 @@ mod tests {
         let kind = Kind::Section(issuers::ISSUER);
         let found = mistakes(
             &kind,
-            "{url: 'https://a', audiences: [a], identity: {format: claim, claim: x}}",
+            "{url: 'https://a', audiences: [a], introspection: {clientId: a, clientSecret: {env: A}}}",
         );
-        assert!(
-            found[0].contains("identity.format: not in this version (write opaque)"),
-            "{found:?}"
-        );
-        assert!(found[1].contains("identity.claim: not in this version"), "{found:?}");
+        assert!(found[0].contains("introspection: not in this version"), "{found:?}");
+        let kind = Kind::Section(grants::GRANT);
+        let found = mistakes(&kind, "{name: a, kinds: [bot]}");
+        assert!(found[0].contains("kinds[0]: not in this version (write user)"), "{found:?}");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) const TOKEN: &[Key] = &[
 
 /// `identity`.
 pub(super) const IDENTITY: &[Key] = &[
-    key("key", Secret, "The key that identities are derived with, at least 32 bytes. `openssl rand -hex 32` makes one.")
+    key("key", Secret, "The key that identities are derived with, at least 32 bytes. `usher identity new-key` makes one.")
         .required()
         .example("{file: /run/secrets/usher/identity-key}"),
     key("fingerprint", Text(format::FINGERPRINT), "The fingerprint that the key must have.").example("\"63458b39\""),

@@ -1,5 +1,6 @@
 //! Whole configurations, and what is said of their mistakes.
 mod files;
+mod stores;
 mod values;
 
 use super::fixture::{Fixture, yaml};
@@ -57,7 +58,7 @@ fn the_contracts_example_with_its_placeholders_filled_in_is_only_not_in_this_ver
         text = text.replace(placeholder, value);
     }
     let found = fixture.mistakes(&text);
-    assert_eq!(found.len(), 19, "{found:#?}");
+    assert_eq!(found.len(), 18, "{found:#?}");
     assert!(found.iter().all(|line| line.contains(": not in this version")), "{found:#?}");
 }
 
@@ -107,11 +108,15 @@ fn what_is_not_built_is_refused_and_its_mistakes_are_named() {
         ("rateLimits", "{perSubject: 60/m}"),
         ("denied", "[{namespace: corp, subject: x}]"),
         ("activeUsers", "{budget: 5000}"),
-        ("egress", "{}"),
+        ("egress", "{allow: []}"),
+        (
+            "egress",
+            "{clients: [{issuer: 'https://a.example', subject: 'system:serviceaccount:a:b'}]}",
+        ),
+        ("admin", "{oidc: [{issuer: 'https://a.example', audience: a, role: reader}]}"),
         ("webhooks", "{publicUrl: 'https://a/b', forwardTo: 'http://127.0.0.1/c'}"),
         ("upstream", "{url: 'http://127.0.0.1:8080'}"),
         ("forwardAuth", "{token: true}"),
-        ("admin", "{hosts: [a]}"),
         ("tokenSources", "[{cookie: a}]"),
         ("grants", "[{name: a, kinds: [guest]}]"),
         ("grants", "[{name: a, budget: exempt}]"),

@@ -7,6 +7,7 @@ use crate::{
             TokenTypes, TrustedProxy,
         },
     },
+    inbound::admin::Role,
     token::algorithm::Algorithm,
 };
 use std::time::Duration;
@@ -89,7 +90,14 @@ const FULL: &[(&str, &str)] = &[
     ("log", "{format: text, level: debug}"),
     ("telemetry", "{otlpEndpoint: 'http://127.0.0.1:4318'}"),
     ("forwardAuth", "{token: false, guests: false}"),
-    ("admin", "{tokens: [], hosts: []}"),
+    (
+        "admin",
+        "{tokens: [{name: ops, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, role: operator}, {name: eye, sha256: 0f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08, role: reader}], hosts: [usher.shop.svc]}",
+    ),
+    (
+        "egress",
+        "{lookup: [corp, 'https://a.example'], token: {file: secret}, hosts: ['[fd00::1]']}",
+    ),
     ("denied", "[]"),
 ];
 
@@ -156,53 +164,58 @@ fn the_rest_may_differ_from_the_defaults() {
 }
 
 #[test]
-fn a_database_has_its_secrets_beside_its_url() {
-    let fixture = Fixture::new();
-    fixture.write("password", "hunter2\n");
-    let store = "{url: 'postgres://usher@db.example.com:6432/chat', password: {file: password}, certificateAuthority: {file: cert.pem}, maxConnections: 8}";
-    let settings = fixture.load(&yaml(&[("store", store)])).unwrap();
-    let StorePlace::Postgres(server) = &settings.store.place else { panic!("no database") };
-    assert_eq!(server.to_string(), "db.example.com:6432");
-    assert!(server.password.is_some() && server.certificate_authority.is_some() && server.tls);
-    assert_eq!(settings.store.max_connections, 8);
-    assert!(settings.files.iter().any(|file| file.ends_with("password")));
-    assert!(!format!("{settings:?}").contains("hunter2"));
-    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+fn the_admin_listener_is_always_opened_and_egress_only_where_it_is_configured() {
+    let settings = Fixture::new().load(&yaml(&[])).unwrap();
+    let tcp = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
+    assert_eq!(settings.listen.admin.address, tcp("127.0.0.1:4182"));
+    assert_eq!((&settings.listen.egress, &settings.egress), (&None, &None));
+    assert!(settings.admin.tokens.is_empty() && settings.admin.hosts.is_empty());
+    let settings = Fixture::new().load(&yaml(&[("egress", "{}")])).unwrap();
+    assert_eq!(settings.listen.egress.unwrap().address, tcp("127.0.0.1:4181"));
+    assert!(settings.egress.unwrap().lookup.is_empty(), "the app may ask for nothing");
 }
 
 #[test]
-fn secrets_that_no_store_needs_are_warned_of_and_missing_ones_are_mistakes() {
-    for (url, warnings) in [
-        ("memory:", 3),
-        ("sqlite:a.db", 2),
-        ("postgres://usher@127.0.0.1/chat", 1),
-        ("postgres://usher@db/chat?sslmode=disable", 1),
-    ] {
-        let store = format!(
-            "{{url: '{url}', password: {{file: secret}}, certificateAuthority: {{file: cert.pem}}}}"
-        );
-        let settings = Fixture::new().load(&yaml(&[("store", &store)])).unwrap();
-        assert_eq!(settings.warnings.len(), warnings, "{url}: {:?}", settings.warnings);
-    }
-    let missing = "{url: 'postgres://usher@db/chat', password: {file: nowhere}, certificateAuthority: {file: secret}}";
-    let found = Fixture::new().mistakes(&yaml(&[("store", missing)]));
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].contains("store.password.file: this file does not exist"), "{found:?}");
+fn who_may_come_to_admin_and_egress_is_configured() {
+    let (_fixture, settings) = full();
+    let [ops, eye] = settings.admin.tokens.as_slice() else { panic!("not two tokens") };
+    assert_eq!((&*ops.name, ops.role, ops.sha256[0]), ("ops", Role::Operator, 0x9f));
+    assert_eq!((&*eye.name, eye.role, eye.sha256[31]), ("eye", Role::Reader, 0x08));
+    assert_eq!(settings.admin.hosts, ["usher.shop.svc".into()]);
+    let egress = settings.egress.unwrap();
+    assert_eq!(egress.lookup[1].as_str(), "https://a.example");
+    assert_eq!(egress.token.unwrap().reveal(), b"0123456789abcdef0123456789abcdef");
+    let mistakes =
+        |section: &str, value: &str| Fixture::new().mistakes(&yaml(&[(section, value)])).join("\n");
+    let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let token = format!("{{name: ops, sha256: {digest}, role: reader}}");
     assert!(
-        found[1].contains("store.certificateAuthority: this holds no certificate"),
-        "{found:?}"
+        mistakes("admin", &format!("{{tokens: [{token}, {token}]}}"))
+            .contains("admin.tokens[1].name: another token has this name")
     );
+    assert!(mistakes("admin", "{hosts: ['usher:4182']}").contains("not a host"));
+    assert!(mistakes("egress", "{token: hunter2}").contains("a secret is never written here"));
 }
 
 #[test]
 fn listeners_are_apart_and_the_admin_is_not_exposed() {
-    let mistakes = |listen| Fixture::new().mistakes(&yaml(&[("listen", listen)])).join("\n");
+    let mistakes = |listen: &str| Fixture::new().mistakes(&yaml(&[("listen", listen)])).join("\n");
     assert!(mistakes("{public: '127.0.0.1:4183'}").contains("are the same address"));
     assert!(
         mistakes("{admin: '0.0.0.0:4182'}")
             .contains("listen.admin: an address that is not loopback needs TLS")
     );
-    assert!(mistakes("{egress: '10.0.0.1:4181'}").contains("needs TLS"));
+    let tls = "tls: {certificate: {file: cert.pem}, key: {file: key.pem}}";
+    assert_eq!(mistakes(&format!("{{admin: {{address: '0.0.0.0:4182', {tls}}}}}")), "");
+    let remote = format!("{{address: '0.0.0.0:4181', {tls}}}");
+    for egress in ["'10.0.0.1:4181'", &*remote] {
+        assert!(
+            mistakes(&format!("{{egress: {egress}}}"))
+                .contains("listen.egress: an address that is not loopback needs TLS and egress.clients, which are not in this version")
+        );
+    }
+    assert!(mistakes("{public: '127.0.0.1:4182'}").contains("`public` and `admin` are the same"));
+    assert_eq!(mistakes("{public: '127.0.0.1:4181'}"), "", "nobody else is there");
     assert_eq!(
         mistakes("{public: '127.0.0.1:0', health: '127.0.0.1:0', admin: 'unix:/run/a'}"),
         ""

@@ -188,6 +188,10 @@ impl IssuerRules {
 
     /// Whom the token is about.
     pub(super) fn subject_of(&self, claims: &Claims) -> Result<Subject, Unverified> {
+        if self.subject.iter().any(|name| &**name == "email") && !claims.vouch_for("email") {
+            // Whoever may enter an address at the provider would be whoever has it.
+            return Err(Unverified::UnverifiedEmail);
+        }
         let parts = self.subject.iter().map(|name| claims.get(name).and_then(Value::as_str));
         let parts = parts.collect::<Option<Vec<_>>>().ok_or(Malformed::Claim)?;
         let id = match parts.as_slice() {
@@ -386,6 +390,20 @@ mod tests {
         assert_eq!(verified(&with("email_verified", true.into())), None);
         assert_eq!(verified(&with("email_verified", false.into())), message);
         assert_eq!(verified(&claims()), message);
+    }
+
+    #[test]
+    fn p12_an_email_address_is_a_subject_only_where_the_issuer_vouches_for_it() {
+        let subject = |rules: &mut IssuerRules| rules.subject = vec!["sub".into(), "email".into()];
+        let mut claims = with("email", "alice@example.com".into());
+        assert_eq!(refusal_by(subject, &claims), Some(Unverified::UnverifiedEmail));
+        for verified in [json!(false), json!("true"), json!(1), json!(null)] {
+            claims["email_verified"] = verified;
+            assert_eq!(refusal_by(subject, &claims), Some(Unverified::UnverifiedEmail));
+            assert_eq!(refusal_by(|_| {}, &claims), None);
+        }
+        claims["email_verified"] = true.into();
+        assert_eq!(refusal_by(subject, &claims), None);
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub enum Unverified {
     /// `claim_rule_failed`, with the operator's own message where the rule has one.
     #[error("token does not satisfy a claim rule")]
     ClaimRule(Option<Arc<str>>),
+    /// `claim_rule_failed`: the subject is an e-mail address that the issuer does not vouch for.
+    #[error("subject is an e-mail address that is not verified")]
+    UnverifiedEmail,
     /// `issuer_unavailable`: nobody can tell.
     #[error(transparent)]
     IssuerUnavailable(#[from] KeysUnavailable),

@@ -13,6 +13,7 @@ pub(super) struct Trail {
     verified: Option<Verified>,
     subject_hash: Option<Arc<str>>,
     identity: Option<ChatIdentity>,
+    adopted: bool,
     grant: Option<Arc<str>>,
     jti: Option<Arc<str>>,
 }
@@ -26,10 +27,12 @@ impl Trail {
             verified: decision.verified.take(),
             subject_hash: decision.subject_hash.take(),
             identity: decision.identity.take(),
+            adopted: decision.adopted,
         }
     }
 
-    /// Writes the line. Returns outcome and code, for the metrics.
+    /// Writes the line, behind one of its own for an identity that was taken on the way (contract 4, `adopt`): it
+    /// stays taken whatever became of the request. Returns outcome and code, for the metrics.
     pub(super) fn write(
         &self,
         id: &RequestId,
@@ -40,6 +43,20 @@ impl Trail {
             None => ("issued", "none"),
             Some(problem) => (problem.outcome(), problem.code().as_str()),
         };
+        if self.adopted {
+            let taken = Self {
+                verified: self.verified.clone(),
+                subject_hash: self.subject_hash.clone(),
+                identity: self.identity.clone(),
+                ..Self::default()
+            };
+            taken.line(id, client, ("adopted", "none"));
+        }
+        self.line(id, client, (outcome, code));
+        (outcome, code)
+    }
+
+    fn line(&self, id: &RequestId, client: Client, (outcome, code): (&str, &str)) {
         tracing::info!(
             target: "audit",
             request_id = id.as_str(),
@@ -52,6 +69,5 @@ impl Trail {
             jti = self.jti.as_deref(),
             client = %client,
         );
-        (outcome, code)
     }
 }

@@ -42,6 +42,8 @@ pub struct Decision {
     pub subject_hash: Option<std::sync::Arc<str>>,
     /// The identity, where there is one.
     pub identity: Option<ChatIdentity>,
+    /// Whether it waited for this user and was taken just now.
+    pub adopted: bool,
 }
 
 /// What turns a token into a token. There is one but for tests.
@@ -84,6 +86,7 @@ impl Exchange {
         }
         let bound = self.binder.bind(verified).await?;
         seen.identity = Some(bound.identity().clone());
+        seen.adopted = bound.adopted();
         let permitted = self.permitter.permit(bound, ask.wish)?;
         Ok(self.minter.issue(&permitted)?)
     }
@@ -92,7 +95,13 @@ impl Exchange {
 impl Decision {
     /// Refused before anything was proven.
     pub fn refused(why: Refusal) -> Self {
-        Self { outcome: Err(why), verified: None, subject_hash: None, identity: None }
+        Self {
+            outcome: Err(why),
+            verified: None,
+            subject_hash: None,
+            identity: None,
+            adopted: false,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the public listener works with: made from one configuration, and replaced whole by the next.
-use super::{client::ClientScript, credential::TokenHeaders, metadata};
+use super::{client::ClientScript, metadata};
 use crate::inbound::{
     answer::{self, Answer},
+    credential::TokenHeaders,
     origin::{AllowedOrigin, Origins},
     proxies::TrustedProxies,
     route::Routes,

@@ -2,16 +2,15 @@
 mod accept;
 mod audit;
 mod client;
-mod credential;
 mod exchange;
 mod face;
-mod form;
 mod metadata;
 mod oauth;
 mod token;
 
 use super::{
     answer::{self, Answer},
+    caught::caught,
     detail,
     origin::{self, Sharing},
     problem::{Code, Problem},
@@ -29,11 +28,10 @@ use arc_swap::ArcSwap;
 use audit::Trail;
 pub use exchange::{Ask, Decision, Exchange, Steps};
 pub use face::{Face, Page, PublicConfig};
-use futures_util::FutureExt;
 use http::{HeaderMap, Request, StatusCode, request::Parts};
 use hyper::body::Incoming;
 use oauth::Refused;
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 use tracing::{Instrument, Span};
 
 /// The public listener's handler.
@@ -149,18 +147,6 @@ impl<S: Steps> Public<S> {
         let took = self.surroundings.clock.uptime().saturating_sub(book.began);
         self.surroundings.metrics.token_request(outcome, code, took);
     }
-}
-
-/// What `work` returns, or `internal_error` where it panics: one request's fault must not be another's.
-///
-/// `work` is pinned by the caller, so that a few kilobytes of future are not moved with every request.
-/// What the panic said is not told to anybody; the process's hook has written where it was.
-async fn caught<T>(work: impl Future<Output = T>, id: &RequestId) -> Result<T, Problem> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
-        let problem = Problem::new(Code::InternalError, detail::INTERNAL);
-        problem.log(id, None);
-        problem
-    })
 }
 
 /// What is noted of a request before its head is taken apart.

@@ -3,14 +3,14 @@ use super::{
     audit::Trail,
     exchange::{Ask, Steps},
     face::Face,
-    form, token,
+    token,
 };
 use crate::{
     domain::claims::TokenKind,
     flow::{issue::ChatToken, permit::Wish},
     inbound::{
         answer::{self, Answer},
-        body,
+        body, form,
         problem::{Code, Problem},
         request::{Call, RequestId},
     },

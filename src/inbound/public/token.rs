@@ -4,14 +4,13 @@ use super::{
     audit::Trail,
     exchange::{Ask, Steps},
     face::Face,
-    form,
 };
 use crate::{
     domain::time::Timestamp,
     flow::{issue::ChatToken, permit::Wish},
     inbound::{
         answer::{self, Answer},
-        body, detail,
+        body, detail, form,
         problem::{Code, Problem},
         request::{Call, RequestId},
     },
@@ -102,15 +101,16 @@ pub(super) fn revealed(token: &ChatToken) -> Result<&str, Problem> {
     token.jwt.reveal_text().ok_or_else(internal)
 }
 
-/// Nothing in it needs to be escaped: base64url, an identity of unreserved characters, a SID, digits.
+/// Only an identity may hold what needs to be escaped, and only one that was imported does.
 fn json(token: &ChatToken, jwt: &str) -> String {
+    let identity = serde_json::Value::from(token.identity.as_str()).to_string();
     let seconds = |to: Timestamp| to.seconds_since(token.now).to_string();
     [
         r#"{"token":""#,
         jwt,
-        r#"","identity":""#,
-        token.identity.as_str(),
-        r#"","service_sid":""#,
+        r#"","identity":"#,
+        &identity,
+        r#","service_sid":""#,
         token.service_sid.as_str(),
         r#"","expires_in":"#,
         &seconds(token.expires),

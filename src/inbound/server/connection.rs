@@ -10,6 +10,7 @@ use super::{
 };
 use crate::inbound::{
     answer::Answer,
+    contents::Contents,
     detail,
     request::{Call, Peer},
 };
@@ -17,7 +18,6 @@ use http::{
     HeaderValue, Method, Request,
     header::{CONNECTION, CONTENT_LENGTH, HOST},
 };
-use http_body_util::Full;
 use hyper::{
     body::{Body as _, Incoming},
     server::conn::{http1, http2},
@@ -134,7 +134,8 @@ impl<H: Handler> Link<H> {
             if last && version == Version::Http1 {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            drop(turn);
+            // A body that is still being made keeps the connection busy: it is not idle until all is sent.
+            answer.body_mut().keep(turn);
             Ok(answer)
         }
     }
@@ -146,7 +147,7 @@ fn withhold_body(answer: &mut Answer) {
     if let Some(length) = answer.body().size_hint().exact() {
         answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    *answer.body_mut() = Full::default();
+    *answer.body_mut() = Contents::default();
 }
 
 /// RFC 9112 section 3.2: two hosts, or none, would let a proxy and usher see different requests.

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 pub enum Address {
     /// A port; 0 chooses a free one.
     Tcp(SocketAddr),
-    /// A socket file, mode 0660.
+    /// A socket file.
     Unix(PathBuf),
 }
 
@@ -21,6 +21,24 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Who may connect to a socket file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner and group: mode 0660.
+    Group,
+    /// Its owner alone: mode 0600.
+    Owner,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Group => 0o660,
+            Self::Owner => 0o600,
         }
     }
 }
@@ -58,7 +76,7 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub(super) async fn bind(address: &Address) -> Result<Self, BindError> {
+    pub(super) async fn bind(address: &Address, access: Access) -> Result<Self, BindError> {
         let refused = |error: io::Error| {
             if error.kind() == io::ErrorKind::AddrInUse {
                 BindError::InUse(address.clone())
@@ -72,7 +90,8 @@ impl Listener {
                 prepare_directory(path, address)?;
                 clear_stale(path, address).await?;
                 let listener = UnixListener::bind(path).map_err(refused)?;
-                fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(refused)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(access.mode()))
+                    .map_err(refused)?;
                 let file = SocketFile::at(path).map_err(refused)?;
                 Ok(Self::Unix(listener, file))
             }
@@ -179,17 +198,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let path = root.path().join("below/usher.sock");
-        let listener = Listener::bind(&Address::Unix(path.clone())).await.unwrap();
+        let listener = Listener::bind(&Address::Unix(path.clone()), Access::Group).await.unwrap();
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o660, 0o750));
         drop(listener);
         assert!(!path.exists());
+        let _private = Listener::bind(&Address::Unix(path.clone()), Access::Owner).await.unwrap();
+        assert_eq!(mode(&path), 0o600);
     }
 
     #[tokio::test]
     async fn a_directory_that_others_may_write_is_refused() {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        let bound = Listener::bind(&Address::Unix(root.path().join("usher.sock"))).await;
+        let bound =
+            Listener::bind(&Address::Unix(root.path().join("usher.sock")), Access::Group).await;
         assert!(matches!(bound, Err(BindError::OpenDirectory(_))));
     }
 
@@ -199,21 +221,24 @@ mod tests {
         let address = Address::Unix(root.path().join("usher.sock"));
         let Address::Unix(path) = &address else { unreachable!() };
         let first = std::os::unix::net::UnixListener::bind(path).unwrap();
-        assert!(matches!(Listener::bind(&address).await, Err(BindError::InUse(_))));
+        assert!(matches!(Listener::bind(&address, Access::Group).await, Err(BindError::InUse(_))));
         drop(first);
         assert!(path.exists());
-        Listener::bind(&address).await.unwrap();
+        Listener::bind(&address, Access::Group).await.unwrap();
         fs::write(path, "precious").unwrap();
-        assert!(matches!(Listener::bind(&address).await, Err(BindError::NotSocket(_))));
+        assert!(matches!(
+            Listener::bind(&address, Access::Group).await,
+            Err(BindError::NotSocket(_))
+        ));
         assert_eq!(fs::read(path).unwrap(), b"precious");
     }
 
     #[tokio::test]
     async fn a_port_in_use_is_named() {
         let any = Address::Tcp("127.0.0.1:0".parse().unwrap());
-        let taken = Listener::bind(&any).await.unwrap();
+        let taken = Listener::bind(&any, Access::Group).await.unwrap();
         let address = taken.address().unwrap();
-        let error = Listener::bind(&address).await.unwrap_err();
+        let error = Listener::bind(&address, Access::Group).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("{address} is in use by another process: stop it, or choose another address")

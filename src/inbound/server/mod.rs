@@ -20,7 +20,7 @@ use http::Request;
 use hyper::body::Incoming;
 pub use limits::Limits;
 use listener::{Accepted, Listener};
-pub use listener::{Address, BindError};
+pub use listener::{Access, Address, BindError};
 use std::{io, pin::pin, sync::Arc, time::Duration};
 pub use tls::{Tls, TlsError, TlsFiles};
 use tokio::{
@@ -64,7 +64,20 @@ impl Server {
         tls: Option<Tls>,
         limits: Limits,
     ) -> Result<Self, BindError> {
-        Ok(Self { listener: Listener::bind(address).await?, tls, limits })
+        Self::bind_for(Access::Group, address, tls, limits).await
+    }
+
+    /// Opens `address`; where that is a socket file, for those whom `access` names.
+    ///
+    /// # Errors
+    /// Each variant of [`BindError`].
+    pub async fn bind_for(
+        access: Access,
+        address: &Address,
+        tls: Option<Tls>,
+        limits: Limits,
+    ) -> Result<Self, BindError> {
+        Ok(Self { listener: Listener::bind(address, access).await?, tls, limits })
     }
 
     /// Where it listens: the port that was chosen, where port 0 was asked for.

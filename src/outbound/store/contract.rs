@@ -1,4 +1,7 @@
 //! What every store must do, as one test that each store runs.
+pub(crate) mod faulty;
+pub(crate) mod registry;
+
 use crate::{
     domain::{identity::ChatIdentity, subject::Subject, time::Timestamp},
     ports::clock::{Clock, StoppedClock},

@@ -204,6 +204,37 @@ mod tests {
         .await;
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_keeps_the_registry_s_contract_in_a_file() {
+        let folders = Mutex::new(Vec::new());
+        contract::registry::holds(|| {
+            let folder = folder();
+            let store = Arc::new(open(&folder));
+            folders.lock().unwrap().push(folder);
+            store
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_fails_at_each_statement_in_turn_loses_and_makes_up_nothing() {
+        let folders = Mutex::new(Vec::new());
+        contract::faulty::holds(|| {
+            let folder = folder();
+            let path = folder.path().join("usher.db");
+            folders.lock().unwrap().push(folder);
+            SqliteDriver::open(Place::File(path, true)).unwrap()
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_keeps_both_contracts_in_memory() {
+        let open = || Arc::new(SqliteStore::in_memory(clock()).unwrap());
+        contract::holds(open).await;
+        contract::registry::holds(open).await;
+    }
+
     #[tokio::test]
     async fn what_was_bound_and_pinned_is_there_after_a_restart() {
         let folder = folder();

@@ -1,5 +1,5 @@
 //! Finds the credential of a request (contract 3, "Credentials").
-use crate::inbound::{
+use super::{
     detail,
     problem::{Code, Problem},
 };
@@ -22,11 +22,7 @@ impl TokenHeaders {
     pub(super) fn find<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
         let mut found = None;
         for name in &self.0 {
-            let mut values = headers.get_all(name).iter();
-            let Some(value) = values.next() else { continue };
-            if values.next().is_some() || value.as_bytes().contains(&b',') {
-                return Err(Problem::new(Code::BadRequest, detail::REPEATED_CREDENTIAL));
-            }
+            let Some(value) = only(headers, name)? else { continue };
             if found.is_none() {
                 found = token(name, value)?;
             }
@@ -35,18 +31,40 @@ impl TokenHeaders {
     }
 }
 
+/// The one value of a header that may carry a credential.
+///
+/// # Errors
+/// `bad_request` where there are several.
+pub(super) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    if values.next().is_some() || value.is_some_and(|value| value.as_bytes().contains(&b',')) {
+        return Err(Problem::new(Code::BadRequest, detail::REPEATED_CREDENTIAL));
+    }
+    Ok(value)
+}
+
+/// What stands behind an authentication scheme, which may be written in any case (RFC 9110 section 11.1).
+pub(super) fn behind<'a>(scheme: &str, text: &'a str) -> Option<&'a str> {
+    let (said, rest) = text.split_at_checked(scheme.len())?;
+    let rest = rest.strip_prefix(' ')?.trim_matches(' ');
+    said.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
 /// The token in one header: behind `Bearer` in `Authorization` (RFC 6750 section 2.1, the scheme in any case),
 /// elsewhere with or without it.
 fn token<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<Option<&'a str>, Problem> {
-    const SCHEME: &str = "bearer ";
     let Ok(text) = value.to_str() else {
         let malformed = detail::malformed(crate::flow::verify::Malformed::Encoding);
         return Err(Problem::new(Code::MalformedToken, malformed));
     };
-    let token = match text.split_at_checked(SCHEME.len()) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest.trim_matches(' '),
-        Some(_) | None if *name == AUTHORIZATION => "",
-        Some(_) | None => text.trim_matches(' '),
+    let token = match behind("bearer", text) {
+        Some(token) => token,
+        None if *name == AUTHORIZATION => "",
+        None => text.trim_matches(' '),
     };
     Ok(Some(token).filter(|token| !token.is_empty()))
 }

@@ -1,0 +1,110 @@
+//! `usher identity import`.
+use super::{
+    Output,
+    args::ImportOptions,
+    desk::{Desk, store_failed},
+    input::Input,
+    progress::Bar,
+    table::shown,
+};
+use crate::{
+    cli::{
+        exit::Exit,
+        run::Signals,
+        terminal::{complain, print},
+    },
+    flow::transfer::{Complaint, ImportFailure, Imported, Options, import},
+    telemetry::logs::chain,
+};
+use serde_json::json;
+use std::{io, path::Path, sync::Arc};
+
+/// Takes a file whole, or nothing of it.
+pub(super) async fn run(desk: &Desk<'_>, options: ImportOptions) -> Result<Exit, Exit> {
+    let signals = Signals::notice()?;
+    let name = name(&options.file);
+    let input = Input::open(&options.file, signals).await.map_err(|error| unread(&name, &error))?;
+    let wanted = Options {
+        format: input.format(options.format, &options.file),
+        allow_links: options.allow_links,
+        unclaimed: options.unclaimed,
+        dry_run: options.dry_run,
+    };
+    let is_drawn = desk.output == Output::Table;
+    let mut bar = Bar::new(Arc::clone(&desk.clock), input.size, is_drawn);
+    let order = Desk::order(name.chars().take(1000).collect::<String>());
+    let done = {
+        let mut draw = |progress| bar.draw(progress);
+        import(&desk.registrar, input, wanted, &order, &mut draw).await
+    };
+    bar.clear();
+    match done {
+        Ok(imported) => Ok(taken(desk, &name, &imported, options.dry_run)),
+        Err(failure) => Err(refused(&name, &failure)),
+    }
+}
+
+/// The file's name as it may be shown.
+fn name(file: &Path) -> String {
+    if file == Path::new("-") { "-".to_owned() } else { shown(&file.to_string_lossy()) }
+}
+
+fn taken(desk: &Desk<'_>, name: &str, imported: &Imported, dry_run: bool) -> Exit {
+    say_lines(name, "warning: ", &imported.warnings, imported.warnings_total);
+    let Imported { rows, new, known, warnings_total: warnings, .. } = imported;
+    match desk.output {
+        Output::Json => print(
+            &json!({"rows": rows, "new": new, "known": known, "warnings": warnings, "dry_run": dry_run})
+                .to_string(),
+        ),
+        Output::Table => {
+            let done = if dry_run { "would be imported" } else { "imported" };
+            let word = if *rows == 1 { "row" } else { "rows" };
+            print(&format!("{name}: {rows} {word} {done}: {new} new, {known} known already"))
+        }
+    }
+}
+
+fn refused(name: &str, failure: &ImportFailure) -> Exit {
+    match failure {
+        ImportFailure::BadLines { complaints, total } => {
+            say_lines(name, "", complaints, *total);
+            complain(&format!("usher: {name}: {}; nothing was imported", chain(failure)));
+            Exit::Wrong
+        }
+        ImportFailure::Clashes { complaints, total } => {
+            say_lines(name, "", complaints, *total);
+            complain(&format!("usher: {name}: {}; nothing was imported", chain(failure)));
+            Exit::Conflict
+        }
+        ImportFailure::Store(cause) => store_failed(cause),
+        ImportFailure::Source(cause) => unread(name, cause),
+        ImportFailure::Busy
+        | ImportFailure::Overtaken
+        | ImportFailure::NotDurable
+        | ImportFailure::Gone => {
+            complain(&format!("usher: {name}: {}", chain(failure)));
+            Exit::Unavailable
+        }
+    }
+}
+
+fn unread(name: &str, error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::Interrupted {
+        complain(&format!("usher: {name}: stopped; nothing was imported"));
+        return Exit::Interrupted;
+    }
+    complain(&format!("usher: {name}: {error}"));
+    Exit::Wrong
+}
+
+/// `FILE:LINE: what`, a line each.
+fn say_lines(name: &str, kind: &str, complaints: &[Complaint], total: u64) {
+    for Complaint { line, what } in complaints {
+        complain(&format!("{name}:{line}: {kind}{what}"));
+    }
+    let rest = total.saturating_sub(complaints.len() as u64);
+    if rest > 0 {
+        complain(&format!("{name}: {kind}and {rest} more"));
+    }
+}
