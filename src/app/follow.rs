@@ -111,13 +111,13 @@ impl Follower {
         mut settings: Settings,
         token: Option<&Secret>,
     ) -> Result<(), String> {
-        let said = |error: &dyn std::error::Error| chain(error);
         if let Some(store) = &self.postgres {
             postgres::follow(store, &mut self.settings, &settings.store.place)
-                .map_err(|error| said(&error))?;
+                .map_err(|error| chain(&error))?;
         }
         self.keep_what_a_start_sets(&mut settings);
         self.pin(&settings).await?;
+        let said = |error: &dyn std::error::Error| chain(error);
         self.issuers.follow(&settings, &self.host).map_err(|error| said(&error))?;
         let revision = self.revision + 1;
         let keys = self.issuers.keys();

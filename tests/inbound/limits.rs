@@ -114,7 +114,8 @@ async fn a_large_body_is_413_and_the_answer_is_not_lost_in_a_reset() {
             client.send(vec![b'x'; 10_000]).await;
             tokio::task::yield_now().await;
         }
-        assert_eq!(client.reply().await.status, 413, "{framing}");
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (413, "close"), "{framing}");
         client.end().await;
     }
     let fits = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 64\r\n\r\n";

@@ -130,7 +130,10 @@ impl<H: Handler> Link<H> {
             if bodiless {
                 withhold_body(&mut answer);
             }
-            let last = turn.ambiguous || length == UNFRAMED || shared.drain.is_on();
+            // hyper closes behind a body that was not read to its end, and a client that is not told loses its next
+            // request.
+            let ends = turn.ambiguous || length == UNFRAMED || turn.is_cut_short();
+            let last = ends || shared.drain.is_on();
             if last && version == Version::Http1 {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -121,6 +121,13 @@ pub(super) struct Turn {
     pub(super) ambiguous: bool,
 }
 
+impl Turn {
+    /// Whether the client has not sent, or we have not taken, all of the request's body.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.gate.body() > 0
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         self.gate.in_flight.fetch_sub(1, Relaxed);

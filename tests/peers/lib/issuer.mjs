@@ -2,24 +2,31 @@
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { signRs256 } from './jwt.mjs';
+import { signEs256, signRs256 } from './jwt.mjs';
 
-function freshKey(kid) {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid } };
-}
+const ALGORITHMS = {
+  RS256: { sign: signRs256, pair: () => generateKeyPairSync('rsa', { modulusLength: 2048 }) },
+  // Cheap to sign, for tests that make many tokens.
+  ES256: { sign: signEs256, pair: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }) },
+};
 
 class Issuer {
-  constructor(server) {
+  constructor(server, alg) {
     this.server = server;
+    this.alg = alg;
     this.url = `http://127.0.0.1:${server.address().port}`;
-    this.keys = [freshKey('first')];
+    this.keys = [this.#freshKey('first')];
     server.on('request', (request, response) => this.#answer(request, response));
+  }
+
+  #freshKey(kid) {
+    const { privateKey, publicKey } = ALGORITHMS[this.alg].pair();
+    return { kid, privateKey, jwk: { ...publicKey.export({ format: 'jwk' }), use: 'sig', alg: this.alg, kid } };
   }
 
   #answer(request, response) {
     const documents = {
-      '/.well-known/openid-configuration': () => ({ issuer: this.url, jwks_uri: `${this.url}/jwks`, response_types_supported: ['code'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: ['RS256'] }),
+      '/.well-known/openid-configuration': () => ({ issuer: this.url, jwks_uri: `${this.url}/jwks`, response_types_supported: ['code'], subject_types_supported: ['public'], id_token_signing_alg_values_supported: [this.alg] }),
       '/jwks': () => ({ keys: this.keys.map((key) => key.jwk) }),
     };
     const document = documents[request.url];
@@ -31,20 +38,20 @@ class Issuer {
   token(subject, more = {}) {
     const now = Math.floor(Date.now() / 1000), key = this.keys[0];
     const claims = { iss: this.url, sub: subject, aud: 'chat', client_id: 'test', iat: now, exp: now + 3600, jti: randomUUID(), ...more };
-    return signRs256({ alg: 'RS256', typ: 'at+jwt', kid: key.kid }, claims, key.privateKey);
+    return ALGORITHMS[this.alg].sign({ alg: this.alg, typ: 'at+jwt', kid: key.kid }, claims, key.privateKey);
   }
 
   /** Signs with a key of its own from now on; those before it stay published. */
-  rotate() { this.keys.unshift(freshKey(randomUUID())); }
+  rotate() { this.keys.unshift(this.#freshKey(randomUUID())); }
 
   async close() { this.server.closeAllConnections(); this.server.close(); await once(this.server, 'close'); }
 }
 
-/** Starts the issuer on a free loopback port. */
-export async function startIssuer() {
+/** Starts the issuer on a free loopback port; `algorithm` is RS256 or ES256. */
+export async function startIssuer({ algorithm = 'RS256' } = {}) {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return new Issuer(server);
+  return new Issuer(server, algorithm);
 }
 
 /** How usher's configuration names an issuer of a test; `more` goes over it. */

@@ -26,6 +26,12 @@ export function signRs256(header, payload, privateKey) {
   return `${input}.${base64url(sign('sha256', Buffer.from(input), privateKey))}`;
 }
 
+/** A compact JWS signed with ECDSA on P-256 and SHA-256. */
+export function signEs256(header, payload, privateKey) {
+  const input = `${base64url(JSON.stringify(header))}.${base64url(JSON.stringify(payload))}`;
+  return `${input}.${base64url(sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' }))}`;
+}
+
 /** The same token with one bit of its signature flipped. */
 export function flipOneBit(token) {
   const [header, payload, signature] = token.split('.');

@@ -35,7 +35,8 @@ export async function folder(t, name) {
   return path;
 }
 
-class Usher {
+/** A sidecar that runs on a laid place. */
+export class Usher {
   constructor(child, place) { Object.assign(this, { child, ...place }); }
 
   /** Asks /conversations/token as a front-end does. */

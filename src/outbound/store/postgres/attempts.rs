@@ -64,7 +64,9 @@ impl PostgresDriver {
 
     async fn once<S: Step>(&self, pace: Pace, step: &S) -> Result<S::Done, Trouble> {
         let _place = match pace {
-            Pace::Bulk => Some(self.bulk.acquire().await.map_err(|_| Trouble::Crowded)?),
+            Pace::Bulk | Pace::Aside => {
+                Some(self.bulk.acquire().await.map_err(|_| Trouble::Crowded)?)
+            }
             Pace::Request => None,
         };
         if self.pool.status().waiting >= QUEUE {

@@ -1,7 +1,7 @@
 //! The registry over any driver.
 use super::{
     Driver,
-    Pace::{Bulk, Request},
+    Pace::{Aside, Bulk, Request},
     binding::{Bind, Find},
     changing::Alter,
     comparing::Compare,
@@ -153,7 +153,7 @@ impl<D: Driver> Registry for SqlStore<D> {
     ) -> Reply<'a, Result<(), ImportError>> {
         Box::pin(async move {
             let aside = LayAside { import, rows: rows.to_vec(), at: self.clock.now() };
-            self.driver.write(aside, Bulk).await.map_err(ImportError::Store)?
+            self.driver.write(aside, Aside).await.map_err(ImportError::Store)?
         })
     }
 
@@ -186,7 +186,7 @@ impl<D: Driver> Registry for SqlStore<D> {
             if !self.driver.read(IsUnsettled(at), Request).await? {
                 return Ok(false);
             }
-            self.driver.write(Settle { at, limit }, Bulk).await
+            self.driver.write(Settle { at, limit }, Aside).await
         })
     }
 

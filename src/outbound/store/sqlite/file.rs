@@ -1,16 +1,15 @@
 //! The file that holds the registry: how it is made, opened and found fit.
 use super::schema;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rustix::fs::Access;
 use std::{
     fs::{DirBuilder, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
-
-/// How long SQLite waits for another process's lock. Below the deadline of those who wait for the answer.
-const BUSY: Duration = Duration::from_secs(2);
 
 /// How many statements a connection remembers: more than there are.
 const STATEMENTS: usize = 128;
@@ -140,7 +139,7 @@ pub(super) fn open(path: &Path, migrates: bool) -> Result<(Connection, bool), Un
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.busy_timeout(BUSY)?;
+    connection.busy_handler(Some(wait))?;
     schema::recognise(&connection)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -169,19 +168,38 @@ pub(super) fn open_in_memory() -> Result<Connection, UnfitStore> {
     Ok(connection)
 }
 
+/// Waits up to 4 s for another's lock, less than those wait who asked. SQLite's own handler sleeps longer each time, so that
+/// whoever comes back at once goes first again and again.
+fn wait(tried: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(2));
+    tried < 2_000
+}
+
 /// SQLite would make the file readable to everyone; the others it makes beside it get this one's mode.
+///
+/// A file that is there is never opened here: closing it, anywhere in the process, would take the locks of every
+/// connection to it away (POSIX), and the next command to end beside this process would think itself the last one and
+/// delete the log that is still being written.
 fn make(path: &Path) -> Result<(), UnfitStore> {
+    // Nobody else in the process opens the new file before it is closed.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    Ok(())
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => usable(path),
+        made => made.map(drop).map_err(UnfitStore::from),
+    }
+}
+
+/// Whether what is there is a file that may be read and written.
+fn usable(path: &Path) -> Result<(), UnfitStore> {
+    if path.is_dir() {
+        return Err(UnfitStore::Place(io::ErrorKind::IsADirectory.into()));
+    }
+    let access = rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK);
+    access.map_err(|error| io::Error::from(error).into())
 }
 
 fn check(connection: &Connection) -> Result<(), UnfitStore> {
@@ -220,6 +238,23 @@ mod tests {
         assert_eq!(mode(&folder.path().join("new/deeper/usher.db-wal")), 0o600);
         assert_eq!(mode(&folder.path().join("new/deeper")), 0o700);
         assert_eq!(mode(&folder.path().join("new")), 0o700);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_connection_that_is_opened_later_leaves_the_others_their_locks() {
+        let folder = folder();
+        let path = folder.path().join("usher.db");
+        let _first = open(&path).unwrap();
+        let inode = format!(":{} ", std::fs::metadata(&path).unwrap().ino());
+        let held = || {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            locks.lines().filter(|line| line.contains(&inode)).count()
+        };
+        let before = held();
+        assert!(before > 0);
+        let _second = open(&path).unwrap();
+        assert_eq!(held(), before);
     }
 
     #[test]
