@@ -69,6 +69,10 @@ async fn foreseen(store: &dyn Registry, sight: &FirstSight) -> Result<Given, Bin
         if !wanted.verified {
             return Err(BindError::Unverified);
         }
+        let record = store.record(&waiting).await.map_err(BindError::Store)?;
+        if record.is_some_and(|held| held.state == State::Retired) {
+            return Ok(Binding::Retired.into());
+        }
         return Ok(Given { binding: Binding::Active(waiting), adopted: true });
     }
     match store.record(&sight.identity).await.map_err(BindError::Store)?.map(|held| held.state) {

@@ -4,6 +4,7 @@ use crate::{
     house::{Idp, Place, eventually},
 };
 use serde_json::{Value, json};
+use std::fs;
 use usher::{
     app::{self, Host},
     domain::{identity::ChatIdentity, subject::Subject},
@@ -120,6 +121,112 @@ async fn p12_who_was_imported_unclaimed_signs_in_and_keeps_the_old_identity() {
     usher.stop().await;
 }
 
+/// `usher identity …` beside the sidecar, which must end with 0.
+fn identity(place: &Place, arguments: &[&str]) -> String {
+    let output = usher(&[&["identity", "--config", &config(place)], arguments].concat(), "");
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// `usher identity import --unclaimed`; how many were new.
+fn import_waiting(place: &Place, rows: &str, options: &[&str]) -> Value {
+    fs::write(place.path("waiting.csv"), format!("namespace,match,identity\n{rows}")).unwrap();
+    let file = place.path("waiting.csv").display().to_string();
+    let import = ["import", &file, "--unclaimed", "--output", "json"];
+    let done = identity(place, &[&import, options].concat());
+    serde_json::from_str::<Value>(&done).unwrap()["new"].clone()
+}
+
+fn verified(email: &str) -> Value {
+    json!({"email": email, "email_verified": true})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_another_letter_case_is_settled_by_link_beside_the_sidecar() {
+    let (idp, place) = (Idp::open().await, Place::new());
+    let adopt = json!({"adopt": {"claim": "email", "until": "2999-12-31"}});
+    place.configure(idp.provider.issuer(), &issuers(&idp, &adopt));
+    let rows = "corp,Dora@example.com,Dora@example.com\ncorp,eve@example.com,eve\n";
+    assert_eq!(import_waiting(&place, rows, &[]), 2);
+    let usher = place.start().await;
+    let dora = token(&idp, "d-1", &verified("dora@example.com"));
+    let conflict = usher.exchange(&dora).await;
+    assert_eq!((conflict.status.as_u16(), &*conflict.code()), (409, "identity_conflict"));
+    let named = ["--namespace", "corp", "--subject", "d-1", "--reason", "spelt otherwise"];
+    identity(&place, &[&["link", "Dora@example.com"][..], &named].concat());
+    let given = async || Some(usher.exchange(&dora).await.json()["identity"].clone());
+    let given = eventually(async || given().await.filter(|given| !given.is_null())).await;
+    assert_eq!(given, "Dora@example.com");
+    // She has come: the value she waited under is nobody's any more.
+    let other = token(&idp, "d-2", &verified("Dora@example.com"));
+    assert!(usher.identity(&other).await.starts_with("u-"));
+    let waiting = identity(&place, &["list", "--state", "unclaimed", "--output", "json"]);
+    assert_eq!(waiting.lines().count(), 1, "{waiting}");
+    assert!(waiting.contains("\"eve\""), "{waiting}");
+    let before = identity(&place, &["export"]);
+    assert_eq!(import_waiting(&place, rows, &[]), 0);
+    assert_eq!(identity(&place, &["export"]), before);
+    usher.stop().await;
+}
+
+/// An issuer with `more` over it.
+fn issuer(idp: &Idp, more: &Value) -> Value {
+    issuers(idp, more)["issuers"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_provider_in_one_namespace_by_a_claim_keeps_adopted_and_derived_identities() {
+    let (old, new, place) = (Idp::open().await, Idp::open().await, Place::new());
+    let mut more = json!({"subject": ["nr"], "adopt": {"claim": "email", "until": "2999-12-31"}});
+    place.configure(old.provider.issuer(), &issuers(&old, &more));
+    assert_eq!(import_waiting(&place, "corp,bob@example.com,bob@example.com\n", &[]), 1);
+    let usher = place.start().await;
+    let of = |idp: &Idp, sub: &str, nr: &str, email: Value| {
+        let mut claims = email;
+        claims["nr"] = nr.into();
+        token(idp, sub, &claims)
+    };
+    let bobs = usher.identity(&of(&old, "b-old", "7", verified("bob@example.com"))).await;
+    assert_eq!(bobs, "bob@example.com");
+    let alices = usher.identity(&of(&old, "a-old", "8", json!({}))).await;
+
+    // The second provider joins while usher serves.
+    more["sharedNamespace"] = true.into();
+    let both = json!({"issuers": [issuer(&old, &more), issuer(&new, &more)]});
+    place.configure(old.provider.issuer(), &both);
+    let bob = of(&new, "b-new", "7", verified("bob@elsewhere.example"));
+    eventually(async || (usher.exchange(&bob).await.status == 200).then_some(())).await;
+    assert_eq!(usher.identity(&bob).await, bobs);
+    assert_eq!(usher.identity(&of(&new, "a-new", "8", json!({}))).await, alices);
+    usher.stop().await;
+
+    // The first one goes.
+    place.configure(new.provider.issuer(), &json!({"issuers": [issuer(&new, &more)]}));
+    let usher = place.start().await;
+    assert_eq!(usher.identity(&bob).await, bobs);
+    assert_eq!(usher.identity(&of(&new, "a-new", "8", json!({}))).await, alices);
+    usher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_may_wait_at_two_providers_for_one_user() {
+    let (old, new, place) = (Idp::open().await, Idp::open().await, Place::new());
+    let mut more = json!({"adopt": {"claim": "email", "until": "2999-12-31"}});
+    let first = issuer(&old, &more);
+    more["namespace"] = "next".into();
+    let both = json!({"issuers": [first, issuer(&new, &more)]});
+    place.configure(old.provider.issuer(), &both);
+    assert_eq!(import_waiting(&place, "corp,bob@example.com,bob\n", &[]), 1);
+    assert_eq!(import_waiting(&place, "next,bob@example.com,bob\n", &["--allow-links"]), 1);
+    let usher = place.start().await;
+    for (idp, sub) in [(&new, "b-new"), (&old, "b-old")] {
+        assert_eq!(usher.identity(&token(idp, sub, &verified("bob@example.com"))).await, "bob");
+    }
+    let export = identity(&place, &["export"]);
+    assert!(export.contains("corp,b-old,bob,active\r\nnext,b-new,bob,active"), "{export}");
+    usher.stop().await;
+}
+
 #[tokio::test]
 async fn p18_after_an_unlink_the_token_of_before_is_not_handed_out_again() {
     let (idp, place) = (Idp::open().await, Place::new());
@@ -207,4 +314,7 @@ fn explain_foresees_a_first_sight_and_writes_nothing() {
     }
     let unverified = json!({"nr": "9", "email": "al@b.c"});
     assert!(explain("bob", unverified, 3).contains("claim_rule_failed"));
+    identity(&place, &["retire", "al@b.c", "--reason", "left"]);
+    let verified = json!({"nr": "9", "email": "al@b.c", "email_verified": true});
+    assert!(explain("bob", verified, 3).contains("identity_retired"));
 }

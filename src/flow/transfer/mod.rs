@@ -119,7 +119,7 @@ pub struct Complaint {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportFailure {
     /// Lines that cannot be read. The rest of the file was read to find them all, and compared with nothing.
-    #[error("the file has {total} bad lines")]
+    #[error("the file has {total} bad {}", if *total == 1 { "line" } else { "lines" })]
     BadLines {
         /// The first [`KEPT`], by line.
         complaints: Vec<Complaint>,
@@ -127,7 +127,14 @@ pub enum ImportFailure {
         total: u64,
     },
     /// Lines against each other, or against the registry.
-    #[error("{total} lines of the file stand against each other or against the registry")]
+    #[error(
+        "{total} {} or against the registry",
+        if *total == 1 {
+            "line of the file stands against another"
+        } else {
+            "lines of the file stand against each other"
+        }
+    )]
     Clashes {
         /// The first [`KEPT`], by line.
         complaints: Vec<Complaint>,

@@ -82,6 +82,9 @@ pub enum ClashKind {
     /// The file has the identity retired, and the registry has it in use.
     #[error("the registry has this identity in use: retire it first")]
     InUse,
+    /// The identity is to wait for a first sign-in, and the registry has it in use.
+    #[error("the registry has this identity in use: link the subject to it once it is known")]
+    NotWaiting,
     /// The identity waits for a first sign-in, here or in the file.
     #[error("this identity waits for its user's first sign-in")]
     Waits,

@@ -1,6 +1,7 @@
 // usher as a user runs it: the built binary, a configuration file, files of secrets, free ports.
 import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { tmpdir } from 'node:os';
@@ -110,6 +111,16 @@ export async function run(t, place, { ready = true } = {}) {
   await child.until(async () => (await usher.health('/startupz')).status === 200, 20, '/startupz 200');
   if (ready) await child.until(async () => (await usher.health('/readyz')).status === 200, 20, '/readyz 200');
   return usher;
+}
+
+/** Runs another command of usher's on a laid place, beside its sidecar or without one; gives {code, stdout, stderr}. */
+export function command(place, ...args) {
+  return new Promise((done, failed) => {
+    execFile(binary, [...args, '--config', place.configFile], { cwd: place.home, env: bareEnvironment({ STATE_DIRECTORY: place.state }), timeout: 60_000 }, (error, stdout, stderr) => {
+      if (error && typeof error.code !== 'number') failed(error);
+      else done({ code: error?.code ?? 0, stdout, stderr });
+    });
+  });
 }
 
 /** `lay` and `run` in one. */

@@ -47,7 +47,8 @@ const ALWAYS: [(ClashKind, &str); 10] = [
     ),
     (
         ClashKind::InUse,
-        "SELECT max(line) FROM staged WHERE import = $1 \
+        // One that waits may have been retired meanwhile; an export has both rows.
+        "SELECT max(line) FROM staged WHERE import = $1 AND waits = 0 \
         GROUP BY identity HAVING count(DISTINCT state) > 1",
     ),
     (
@@ -61,7 +62,7 @@ const ALWAYS: [(ClashKind, &str); 10] = [
         WHERE s.import = $1 AND s.waits = 0 AND s.state = 'active' AND i.state = 'retired'",
     ),
     (
-        ClashKind::InUse,
+        ClashKind::NotWaiting,
         "SELECT s.line FROM staged s JOIN identities i ON i.identity = s.identity \
         WHERE s.import = $1 AND s.waits = 1 AND i.state = 'active' AND NOT EXISTS \
         (SELECT 1 FROM unclaimed u WHERE u.namespace = s.namespace AND u.value = s.subject \

@@ -121,9 +121,11 @@ async fn concerned<T: Tx>(
     let sql = format!("SELECT {COLUMNS} FROM staged WHERE import = $1 AND identity = $2");
     found.extend(tx.rows(&sql, &[id, sight.identity.as_str().into()]).await?);
     if let Some(wanted) = &sight.adopt {
+        // Before the rows that wait the one that says that their identity was retired meanwhile.
         let sql = format!(
-            "SELECT {COLUMNS} FROM staged \
-             WHERE import = $1 AND namespace = $2 AND folded = $3 AND waits = 1"
+            "SELECT {COLUMNS} FROM staged WHERE import = $1 AND identity IN \
+             (SELECT identity FROM staged \
+              WHERE import = $1 AND namespace = $2 AND folded = $3 AND waits = 1) ORDER BY waits"
         );
         let folded = wanted.value.to_lowercase();
         found.extend(tx.rows(&sql, &[id, namespace, folded.as_str().into()]).await?);

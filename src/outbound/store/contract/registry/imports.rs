@@ -1,7 +1,7 @@
 //! Files that hold whole or not at all.
 use super::{
     Whole, active, alice, all_rows, author, change, held, key, link, retire, seen, show, sight,
-    unlink, whats,
+    signing_in, unlink, whats,
 };
 use crate::{
     domain::{identity::ChatIdentity, time::Timestamp},
@@ -64,6 +64,7 @@ pub(super) async fn imports<S: Whole>(open: &impl Fn() -> Arc<S>) {
     a_first_sight_during_an_import_makes_it_look_again(&*open()).await;
     every_clash_is_told_by_its_line(&*open()).await;
     what_was_exported_imports_to_the_same(&*open(), &*open()).await;
+    what_was_retired_while_it_waited_is_given_to_nobody(&*open()).await;
     an_import_whose_process_is_gone_is_cleared_away(&*open()).await;
 }
 
@@ -130,7 +131,9 @@ async fn a_first_sight_during_an_import_makes_it_look_again<S: Whole>(store: &S)
 }
 
 async fn every_clash_is_told_by_its_line<S: Whole>(store: &S) {
-    use ClashKind::{HasAnother, InUse, LetterCase, Retired, Shared, TwiceInFile, Waits};
+    use ClashKind::{
+        HasAnother, InUse, LetterCase, NotWaiting, Retired, Shared, TwiceInFile, Waits,
+    };
     let own = seen(store, "alice").await;
     let gone = seen(store, "gone").await;
     change(store, retire(&gone)).await.unwrap();
@@ -144,7 +147,7 @@ async fn every_clash_is_told_by_its_line<S: Whole>(store: &S) {
         (vec![subject_row("x", gone.as_str())], true, vec![(2, Retired)]),
         (vec![row(Owner::Nobody, &own, true)], true, vec![(2, InUse)]),
         (vec![subject_row("x", "old-c")], true, vec![(2, Waits)]),
-        (vec![waiting_row("v", own.as_str())], true, vec![(2, InUse)]),
+        (vec![waiting_row("v", own.as_str())], true, vec![(2, NotWaiting)]),
         (vec![waiting_row("carol@example.com", "k")], false, vec![(2, LetterCase)]),
         (vec![waiting_row("Carol@example.com", "k")], true, vec![(2, HasAnother)]),
         (vec![waiting_row("a", "k"), waiting_row("A", "l")], false, vec![(3, LetterCase)]),
@@ -172,12 +175,33 @@ async fn what_was_exported_imports_to_the_same<S: Whole>(store: &S, empty: &S) {
         imported(store, &[waiting_row("e@x", "old-e"), waiting_row("alice", "old-a")], false).await,
         Ok(2)
     );
+    // One that was retired while it waited is there as both.
+    change(store, retire(&identity("old-e"))).await.unwrap();
     let rows = all_rows(store).await;
-    assert_eq!(rows.len(), 8);
-    assert_eq!(imported(empty, &rows, true).await, Ok(8));
+    assert_eq!(rows.len(), 9);
+    assert_eq!(imported(empty, &rows, true).await, Ok(9));
     assert_eq!(all_rows(empty).await, rows);
     assert_eq!(imported(empty, &rows, true).await, Ok(0));
     assert_eq!(held(empty, &subject("corp", "bob")).await, Some(Binding::Retired));
+}
+
+async fn what_was_retired_while_it_waited_is_given_to_nobody<S: Whole>(store: &S) {
+    let (early, late) = (identity("old-a"), identity("old-b"));
+    let rows = [
+        row(Owner::Nobody, &early, true),
+        row(Owner::Nobody, &late, true),
+        waiting_row("a@x", "old-a"),
+        waiting_row("b@x", "old-b"),
+    ];
+    let import = staged(store, &rows).await;
+    assert_eq!(store.verify(import, false).await.unwrap().clashes, []);
+    store.apply(import, &author("users.csv")).await.unwrap();
+    // Before its rows are moved, and afterwards.
+    for (id, value) in [("a", "a@x"), ("b", "b@x")] {
+        let given = store.bind(&signing_in(id, value, true)).await.unwrap();
+        assert_eq!(given.binding, Binding::Retired, "{id}");
+        settled(store).await;
+    }
 }
 
 async fn an_import_whose_process_is_gone_is_cleared_away<S: Whole>(store: &S) {
