@@ -36,7 +36,7 @@ async function writeUsers(path) {
 async function layOut(issuer) {
   await mkdir(at('state'), { mode: 0o700 });
   await mkdir(at('secrets'), { mode: 0o700 });
-  await writeFile(at('secrets/api-key-secret'), 'secret\n', { mode: 0o600 });
+  await writeFile(at('secrets/api-key-secret'), '0123456789abcdef0123456789abcdef\n', { mode: 0o600 });
   await writeFile(at('secrets/identity-key'), `${'0123456789abcdef'.repeat(4)}\n`, { mode: 0o600 });
   const [open, admin, health] = await freePorts(3);
   const configuration = {

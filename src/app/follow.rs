@@ -5,7 +5,7 @@ use super::{
     host::Host,
     issuers::Issuers,
     listeners::Certificates,
-    naming,
+    naming, postgres,
     ready::Latches,
     reload::{self, Reader, Reread},
     running::{Load, seconds},
@@ -19,7 +19,7 @@ use crate::{
     },
     domain::secret::Secret,
     inbound::public::{Exchange, Public},
-    outbound::files::Glance,
+    outbound::{files::Glance, store::postgres::PostgresStore},
     telemetry::logs::chain,
 };
 use std::sync::{
@@ -40,6 +40,8 @@ pub(super) struct Follower {
     pub(super) grace: Arc<AtomicU64>,
     pub(super) load: Option<Load>,
     pub(super) revision: u64,
+    /// The store, where it is PostgreSQL: its password may change.
+    pub(super) postgres: Option<Arc<PostgresStore>>,
 }
 
 /// Settings that were read anew, and the admin token that usher keeps itself.
@@ -109,6 +111,10 @@ impl Follower {
         mut settings: Settings,
         token: Option<&Secret>,
     ) -> Result<(), String> {
+        if let Some(store) = &self.postgres {
+            postgres::follow(store, &mut self.settings, &settings.store.place)
+                .map_err(|error| chain(&error))?;
+        }
         self.keep_what_a_start_sets(&mut settings);
         self.pin(&settings).await?;
         let said = |error: &dyn std::error::Error| chain(error);

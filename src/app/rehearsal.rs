@@ -1,5 +1,5 @@
 //! The steps of a request, with nothing behind them that could change: for `usher explain`.
-use super::{face::Lasting, host::Host, issuers::Issuers, start::StartError, store};
+use super::{face::Lasting, host::Host, issuers::Issuers, postgres, start::StartError, store};
 use crate::{
     config::settings::{Settings, StorePlace},
     domain::{identity::ChatIdentity, subject::Subject},
@@ -35,16 +35,26 @@ pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, Sta
         StorePlace::Sqlite(path) if !path.exists() => None,
         StorePlace::Sqlite(path) => {
             let (migrates, clock) = (settings.store.migrate, Arc::clone(&host.clock));
-            Some(Arc::new(store::sqlite(path.clone(), migrates, clock).await?))
+            Some(both(store::sqlite(path.clone(), migrates, clock).await?))
+        }
+        StorePlace::Postgres(server) => {
+            postgres::look(server, settings, Arc::clone(&host.clock)).await?.map(both)
         }
     };
-    let held = held.map(|store| (Arc::clone(&store) as Arc<dyn BindingStore>, store as _));
     let store: Arc<dyn BindingStore> = Arc::new(Untouched(held));
     let mut issuers = Issuers::none();
     issuers.follow(settings, host)?;
     let lasting = Lasting::new(Arc::clone(&store), Vec::new(), false);
     let exchange = lasting.exchange(settings, &issuers.keys(), host, 0)?;
     Ok(Rehearsal { exchange, store, _issuers: issuers })
+}
+
+/// One store, as those see it who bind and as operators do.
+fn both(
+    store: impl BindingStore + Registry + 'static,
+) -> (Arc<dyn BindingStore>, Arc<dyn Registry>) {
+    let store = Arc::new(store);
+    (Arc::clone(&store) as Arc<dyn BindingStore>, store)
 }
 
 /// Reads a store, where there is one, and says of what would be bound that it is.

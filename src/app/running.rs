@@ -20,7 +20,7 @@ use crate::{
         server::{Address, Handler, Server},
     },
     outbound::files::Glance,
-    ports::store::BindingStore,
+    ports::{registry::Registry, store::BindingStore},
 };
 use std::{
     fmt, io,
@@ -83,24 +83,18 @@ pub async fn start(
     }
     let open = listeners::open(&settings).await?;
     let places = Places::of(&open)?;
-    let Opened { bindings, registry } = store::open(&settings, &host).await?;
+    let Opened { bindings, registry, postgres } = store::open(&settings, &host).await?;
     let mut issuers = Issuers::none();
     issuers.follow(&settings, &host)?;
     let latches =
         Arc::new(Latches::new(issuers.keys(), Arc::clone(&bindings) as Arc<dyn BindingStore>));
+    let frame = frame(&settings, &host, &registry, &options);
     let pages = options.pages.map(|pages| pages(&places.public)).unwrap_or_default();
     let mut lasting = Lasting::new(Arc::clone(&bindings) as _, pages, options.dev);
     lasting.traces = options.traces;
     let face = lasting.face(&settings, &issuers.keys(), &host, 0)?;
     let handler = Arc::new(Public::new(face, surroundings(&host)));
     let token = doors::found_token(&settings, &host).await;
-    let frame = Frame {
-        registry: Arc::clone(&registry),
-        host: host.clone(),
-        dev: options.dev,
-        traces: options.traces,
-        listen: settings.listen.clone(),
-    };
     let doors = Doors::new(&settings, token.as_ref(), frame);
     let grace = Arc::new(AtomicU64::new(seconds(settings.shutdown_grace)));
     let (certificates, health, listeners) = open_doors(open, &handler, &doors);
@@ -124,10 +118,26 @@ pub async fn start(
         grace: Arc::clone(&grace),
         load: options.load,
         revision: 0,
+        postgres,
     };
     upkeep.spawn("reload", follower.run(seen, upkeep.stop_signal()));
     places.log();
     Ok(Running { places, latches, listeners, upkeep, grace })
+}
+
+fn frame(
+    settings: &Settings,
+    host: &Host,
+    registry: &Arc<dyn Registry>,
+    options: &Options,
+) -> Frame {
+    Frame {
+        registry: Arc::clone(registry),
+        host: host.clone(),
+        dev: options.dev,
+        traces: options.traces,
+        listen: settings.listen.clone(),
+    }
 }
 
 /// Where the listeners are.

@@ -2,7 +2,10 @@
 use crate::{
     domain::{policy::InvalidExpression, time::Timestamp},
     inbound::server::{BindError, TlsError},
-    outbound::{http::trust::UnusableTrust, store::sqlite::Unfit},
+    outbound::{
+        http::trust::UnusableTrust,
+        store::{postgres::NotOpen, sqlite::Unfit},
+    },
     ports::{
         clock::Clock,
         store::{PinError, StoreError},
@@ -39,6 +42,9 @@ pub enum StartError {
     /// The embedded store.
     #[error("store")]
     Store(#[source] Box<Unfit>),
+    /// The shared store.
+    #[error("store")]
+    Postgres(#[source] Box<NotOpen>),
     /// The store opened, and did not answer.
     #[error("the store does not answer: is it locked by another process, or its disk full?")]
     StoreFailed(#[source] StoreError),

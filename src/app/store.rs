@@ -2,6 +2,7 @@
 use super::{
     host::Host,
     naming::{namings, pin},
+    postgres,
     start::StartError,
 };
 use crate::{
@@ -9,9 +10,15 @@ use crate::{
     flow::registry::Registrar,
     outbound::store::{
         cached::{CachedStore, REMEMBERED},
+        pinned::PinnedStore,
+        postgres::PostgresStore,
         sqlite::SqliteStore,
     },
-    ports::{clock::Clock, registry::Registry, store::BindingStore},
+    ports::{
+        clock::Clock,
+        registry::Registry,
+        store::{BindingStore, PinError},
+    },
 };
 use std::{path::PathBuf, sync::Arc};
 
@@ -22,6 +29,8 @@ pub struct Opened {
     pub bindings: Arc<CachedStore>,
     /// Without.
     pub registry: Arc<dyn Registry>,
+    /// The store itself, where it is PostgreSQL.
+    pub(super) postgres: Option<Arc<PostgresStore>>,
 }
 
 /// Opens it, with the memory in front of it, and pins what identities are made with.
@@ -29,9 +38,9 @@ pub struct Opened {
 /// # Errors
 /// [`StartError::Store`], [`StartError::IdentityKey`] and [`StartError::IdentityFormat`].
 pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError> {
-    let (store, registry) = bare(settings, Arc::clone(&host.clock)).await?;
+    let Bare { bindings, registry, postgres } = bare(settings, Arc::clone(&host.clock)).await?;
     let cached = CachedStore::new(
-        store,
+        bindings,
         REMEMBERED,
         settings.store.stale_for,
         Arc::clone(&host.clock),
@@ -39,7 +48,11 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError
     );
     let bindings = Arc::new(cached.following(Arc::clone(&registry)));
     match bindings.pin(&pin(settings)).await {
-        Ok(()) => Ok(Opened { bindings, registry }),
+        Ok(()) => Ok(Opened { bindings, registry, postgres }),
+        // One that cannot be reached does not end usher (contract 1): it is pinned once it is there.
+        Err(PinError::Store(_)) if postgres.is_some() => {
+            Ok(Opened { bindings, registry, postgres })
+        }
         Err(error) => Err(StartError::of_pin(error)),
     }
 }
@@ -49,22 +62,33 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError
 /// # Errors
 /// [`StartError::Store`].
 pub async fn registry(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Registrar, StartError> {
-    let (_, store) = bare(settings, Arc::clone(&clock)).await?;
-    Ok(Registrar::new(store, settings.identity_key.clone(), namings(settings), clock))
+    let Bare { registry, .. } = bare(settings, Arc::clone(&clock)).await?;
+    Ok(Registrar::new(registry, settings.identity_key.clone(), namings(settings), clock))
 }
 
-type Bare = (Arc<dyn BindingStore>, Arc<dyn Registry>);
+/// A store without the memory.
+struct Bare {
+    bindings: Arc<dyn BindingStore>,
+    registry: Arc<dyn Registry>,
+    postgres: Option<Arc<PostgresStore>>,
+}
 
 async fn bare(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Bare, StartError> {
     let store = match &settings.store.place {
-        StorePlace::Sqlite(path) => {
-            Arc::new(sqlite(path.clone(), settings.store.migrate, clock).await?)
+        StorePlace::Sqlite(path) => sqlite(path.clone(), settings.store.migrate, clock).await?,
+        StorePlace::Memory => {
+            SqliteStore::in_memory(clock).map_err(|unfit| StartError::Store(Box::new(unfit)))?
         }
-        StorePlace::Memory => Arc::new(
-            SqliteStore::in_memory(clock).map_err(|unfit| StartError::Store(Box::new(unfit)))?,
-        ),
+        StorePlace::Postgres(server) => {
+            let store = Arc::new(postgres::open(server, settings, clock).await?);
+            let bindings = PinnedStore::new(Arc::clone(&store) as Arc<dyn BindingStore>);
+            let registry = Arc::clone(&store) as Arc<dyn Registry>;
+            return Ok(Bare { bindings: Arc::new(bindings), registry, postgres: Some(store) });
+        }
     };
-    Ok((Arc::clone(&store) as Arc<dyn BindingStore>, store))
+    let store = Arc::new(store);
+    let bindings = Arc::clone(&store) as Arc<dyn BindingStore>;
+    Ok(Bare { bindings, registry: store, postgres: None })
 }
 
 /// Opens the file.

@@ -7,9 +7,9 @@ use super::{
     terminal::{complain, say},
 };
 use crate::{
-    app::{Host, certificate_mistakes, keys_config, open_store},
+    app::{Host, certificate_mistakes, keys_config, look_at_postgres, open_store},
     config::settings::{Settings, StorePlace},
-    outbound::{http::trust::Trust, oidc::source::Source as _},
+    outbound::{http::trust::Trust, oidc::source::Source as _, store::postgres::PostgresSettings},
     ports::store::BindingStore as _,
     telemetry::logs::chain,
 };
@@ -68,6 +68,7 @@ async fn online(settings: &Settings) -> Exit {
             Ok("is not there yet; the first start makes it".to_owned())
         }
         StorePlace::Sqlite(_) | StorePlace::Memory => opens(settings).await,
+        StorePlace::Postgres(server) => reaches(server, settings).await,
     };
     tell("store", store);
     if failed { Exit::Unavailable } else { Exit::Done }
@@ -77,6 +78,15 @@ async fn opens(settings: &Settings) -> Result<String, String> {
     let host = Host::system(settings.identity_key.fingerprint());
     let store = open_store(settings, &host).await.map_err(|error| chain(&error))?;
     store.bindings.ping().await.map(|()| "opens".to_owned()).map_err(|error| chain(&error))
+}
+
+async fn reaches(server: &PostgresSettings, settings: &Settings) -> Result<String, String> {
+    let clock = Host::system(settings.identity_key.fingerprint()).clock;
+    let held = look_at_postgres(server, settings, clock).await.map_err(|error| chain(&error))?;
+    Ok(match held {
+        Some(_) => "opens".to_owned(),
+        None => "has not this version's schema yet; the first start makes it".to_owned(),
+    })
 }
 
 async fn keys(

@@ -73,10 +73,12 @@ fn token(state_directory: &Path) -> Result<String, String> {
 
 /// Where a browser on this host finds an address that means all of them.
 fn nearby(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let loopback = match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    SocketAddr::new(ip, address.port())
+    SocketAddr::new(loopback, address.port())
 }

@@ -20,6 +20,7 @@ pub(super) fn run(file: Option<PathBuf>) -> Exit {
     let place = match &settings.store.place {
         StorePlace::Sqlite(path) => path.display().to_string(),
         StorePlace::Memory => "memory:".to_owned(),
+        StorePlace::Postgres(server) => server.to_string(),
     };
     block_on(async {
         let opened = app::registry(&settings, Arc::new(SystemClock::start())).await;

@@ -3,6 +3,7 @@ use super::{
     settings::{AllowedOrigin, ListenAddress, TrustedProxy},
     text::Complaint,
 };
+use crate::outbound::store::postgres::PostgresSettings;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -137,7 +138,8 @@ pub(super) fn prefix(text: &str) -> Result<(), Complaint> {
 pub(super) enum StoreUrl {
     Sqlite(PathBuf),
     Memory,
-    Postgres,
+    /// Without its secrets.
+    Postgres(Box<PostgresSettings>),
 }
 
 /// `sqlite:PATH`, `memory:` or `postgres://…`.
@@ -155,29 +157,9 @@ pub(super) fn store(text: &str) -> Result<StoreUrl, Complaint> {
         return Err("this is not the path of a file (write sqlite:/var/lib/usher/usher.db)".into());
     }
     if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        return postgres(text);
+        return super::postgres::server(text).map(Box::new).map(StoreUrl::Postgres);
     }
-    Err("this is not a store (write sqlite:PATH, postgres://host/database or memory:)".to_owned())
-}
-
-fn postgres(text: &str) -> Result<StoreUrl, Complaint> {
-    let url = Url::parse(text).map_err(|_| "this is not a URL (write postgres://host/database)")?;
-    let in_query = url.query_pairs().any(|(key, _)| key == "password");
-    if url.password().is_some() || in_query {
-        return Err(
-            "a password has no place in a URL (write it as store.password: {file: PATH})".into()
-        );
-    }
-    let local = match url.host() {
-        None => true,
-        Some(host) => is_loopback(&host),
-    };
-    let mode = url.query_pairs().find(|(key, _)| key == "sslmode").map(|(_, value)| value);
-    match mode.as_deref() {
-        None | Some("verify-full" | "disable") => Ok(StoreUrl::Postgres),
-        Some(_) if local => Err("sslmode is disable or verify-full".to_owned()),
-        Some(_) => Err("sslmode is verify-full, or disable where it is written out".to_owned()),
-    }
+    Err("this is not a store (write sqlite:PATH, postgres://USER@HOST/DATABASE or memory:)".into())
 }
 
 /// Whether a host is this one, as far as its name or number tells.
@@ -210,12 +192,12 @@ mod tests {
         assert_eq!(store("sqlite:///a/b.db"), Ok(StoreUrl::Sqlite("/a/b.db".into())));
         assert_eq!(store("sqlite:b.db"), Ok(StoreUrl::Sqlite("b.db".into())));
         assert_eq!(store("memory:"), Ok(StoreUrl::Memory));
-        assert_eq!(store("postgres://db/usher"), Ok(StoreUrl::Postgres));
+        assert!(matches!(store("postgres://usher@db/usher"), Ok(StoreUrl::Postgres(_))));
+        assert!(matches!(store("postgresql://usher@db/usher"), Ok(StoreUrl::Postgres(_))));
         for text in ["sqlite:", "sqlite://host/a.db", "sqlite:/a/", "memory", "mysql://x", "/a.db"]
         {
             assert!(store(text).is_err(), "{text}");
         }
-        assert!(store("postgres://db/usher?sslmode=prefer").is_err());
     }
 
     #[test]

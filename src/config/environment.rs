@@ -241,25 +241,43 @@ mod tests {
     }
 
     #[test]
+    fn a_database_and_its_password_are_variables_too() {
+        let url = ("USHER_STORE_URL", "postgres://usher@db.example.com/chat");
+        let settings = load(&sources(&[url, ("USHER_STORE_PASSWORD", "hunter2")])).unwrap();
+        let StorePlace::Postgres(server) = &settings.store.place else { panic!("no database") };
+        assert_eq!((&*server.user, &*server.database, server.tls), ("usher", "chat", true));
+        assert_eq!(server.password, Some(crate::domain::secret::Secret::text("hunter2")));
+        assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+
+        let wrong = lines(load(&sources(&[(
+            "USHER_STORE_URL",
+            "postgres://usher:hunter2@db.example.com/chat",
+        )])));
+        assert_eq!(wrong.len(), 1);
+        assert!(wrong[0].starts_with("USHER_STORE_URL: a password has no place"), "{wrong:?}");
+        assert!(!wrong[0].contains("hunter2"));
+        let both = [url, ("USHER_STORE_PASSWORD", "a"), ("USHER_STORE_PASSWORD_FILE", "/b")];
+        assert!(lines(load(&sources(&both)))[0].contains("are both set"));
+    }
+
+    #[test]
     fn a_mistake_is_named_by_its_variable() {
         let mistakes = load(&sources(&[
             ("USHER_ISSUER", "http://127.0.0.1:1"),
             ("USHER_AUDIENCE", ""),
             ("TWILIO_CONVERSATIONS_SERVICE_SID", "MG0123456789abcdef0123456789abcdef"),
             ("USHER_INSECURE_HTTP", "maybe"),
-            ("USHER_STORE_PASSWORD", "hunter2"),
             ("USHER_IDENTITY_KEY", "hunter2"),
         ]))
         .unwrap_err();
         let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         let begins = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
-        assert_eq!(lines.len(), 6, "{lines:#?}");
+        assert_eq!(lines.len(), 5, "{lines:#?}");
         for name in [
             "USHER_AUDIENCE: not set",
             "USHER_ISSUER: this is plain http",
             "TWILIO_CONVERSATIONS_SERVICE_SID: this is the SID of a Messaging service",
             "USHER_INSECURE_HTTP: this is neither",
-            "USHER_STORE_PASSWORD: not in this version",
             "USHER_IDENTITY_KEY: this identity key has 7 bytes",
         ] {
             assert_eq!(begins(name), 1, "{name}: {lines:#?}");

@@ -46,17 +46,13 @@ fn digest(digits: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// Reads `egress`, where it is.
-pub(super) fn egress(
-    at: Option<&Cursor<'_>>,
-    reader: &mut Reader<'_>,
-) -> Option<Option<EgressSettings>> {
-    let Some(at) = at else { return Some(None) };
+/// Reads `egress`.
+pub(super) fn egress(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<EgressSettings> {
     let token = match at.get("token") {
         None => None,
         Some(at) => Some(reader.secret(&at)?),
     };
     let lookup = texts(at, "lookup").unwrap_or_default();
     let lookup = lookup.iter().map(|name| name.parse().ok()).collect::<Option<_>>()?;
-    Some(Some(EgressSettings { lookup, token, hosts: texts(at, "hosts").unwrap_or_default() }))
+    Some(EgressSettings { lookup, token, hosts: texts(at, "hosts").unwrap_or_default() })
 }

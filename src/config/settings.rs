@@ -10,7 +10,7 @@ use crate::{
         subject::{Issuer, Namespace},
         time::Timestamp,
     },
-    outbound::http::proxy::ProxySettings,
+    outbound::{http::proxy::ProxySettings, store::postgres::PostgresSettings},
     token::algorithm::Algorithm,
 };
 pub use listen::{
@@ -232,6 +232,8 @@ pub enum StorePlace {
     Sqlite(PathBuf),
     /// `memory:`.
     Memory,
+    /// `postgres:`, with `password` and `certificateAuthority`.
+    Postgres(Box<PostgresSettings>),
 }
 
 /// One of `cors.allowedOrigins`.

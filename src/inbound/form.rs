@@ -10,9 +10,12 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadForm;
 
+/// Name and value.
+type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// As [`parameters`], where every `%` must begin an encoded byte: what is looked up or changed must be exactly what was
 /// meant.
-pub(super) fn strict_parameters(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, BadForm> {
+pub(super) fn strict_parameters(text: &str) -> Result<Vec<Parameter<'_>>, BadForm> {
     if has_stray_percent(text) {
         return Err(BadForm);
     }
@@ -56,9 +59,7 @@ fn has_stray_percent(text: &str) -> bool {
 }
 
 /// The name and the value of each parameter, in order.
-pub(super) fn parameters(
-    text: &[u8],
-) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), BadForm>> {
+pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, BadForm>> {
     text.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(|part| {
         let mut halves = part.splitn(2, |byte| *byte == b'=');
         let name = halves.next().unwrap_or_default();

@@ -88,7 +88,7 @@ fn without_port(authority: &str) -> Option<&str> {
     let (name, port) = tail.split_at_checked(colon)?;
     let digits = port.strip_prefix(':')?;
     let fine = digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    fine.then(|| if head.is_empty() { name } else { head })
+    fine.then_some(if head.is_empty() { name } else { head })
 }
 
 /// A numeric host of IPv6 without its brackets.

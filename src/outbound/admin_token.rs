@@ -91,12 +91,12 @@ mod tests {
 
     #[test]
     fn a_token_is_made_once_and_only_its_owner_may_read_it() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("state");
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("state");
         assert!(read(&folder).unwrap().is_none());
-        let made = keep(&folder, &SystemEntropy).unwrap();
-        assert_eq!(keep(&folder, &SystemEntropy).unwrap(), made);
-        let text = made.reveal_text().unwrap();
+        let token = keep(&folder, &SystemEntropy).unwrap();
+        assert_eq!(keep(&folder, &SystemEntropy).unwrap(), token);
+        let text = token.reveal_text().unwrap();
         let random = text.strip_prefix("usher_adm_").unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(random).unwrap().len(), 32);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -18,6 +18,7 @@ pub mod reach;
 pub(crate) mod site;
 pub mod trust;
 
+pub(super) use dial::{first_of, secure};
 pub use fault::{FetchError, TlsFault};
 
 use crate::domain::secret::Secret;

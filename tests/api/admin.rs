@@ -520,3 +520,29 @@ async fn the_memory_store_takes_no_change() {
     assert_eq!(ops.get(&format!("/api/identities/{identity}")).await.status, 200);
     usher.stop().await;
 }
+
+#[tokio::test]
+async fn a_socket_of_the_admin_listener_is_its_owners_alone_and_keeps_the_same_rules() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (idp, place) = (Idp::open().await, Place::new());
+    let socket = |name: &str| format!("unix:{}", place.path(name).display());
+    let listen = json!({
+        "public": "127.0.0.1:0", "health": "127.0.0.1:0",
+        "admin": socket("admin.sock"), "egress": socket("egress.sock"),
+    });
+    place.configure(idp.provider.issuer(), &json!({"listen": listen, "egress": {}}));
+    let usher = place.start().await;
+    let mode = |name: &str| fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("admin.sock"), mode("egress.sock")), (0o600, 0o660));
+    for (host, status) in [("localhost", "401"), ("evil.example", "403")] {
+        let mut stream = tokio::net::UnixStream::connect(place.path("admin.sock")).await.unwrap();
+        let asked =
+            format!("GET /api/identities HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {answer}");
+    }
+    usher.stop().await;
+}

@@ -35,21 +35,15 @@ pub(crate) fn config(place: &Place) -> String {
 fn a_wrong_command_line_is_64_and_help_is_0() {
     assert_eq!(usher(&["nonsense"], "").status.code(), Some(64));
     assert_eq!(usher(&["serve", "--nonsense"], "").status.code(), Some(64));
-    for command in [
-        "serve",
-        "dev",
-        "probe",
-        "check",
-        "explain",
-        "console",
-        "schema",
-        "openapi",
-        "completions",
-        "man",
-    ] {
-        let help = usher(&[command, "--help"], "");
-        assert_eq!(help.status.code(), Some(0), "{command}");
-        assert!(text(&help.stdout).contains("Example:\n  usher"), "{command}");
+    let commands =
+        "serve dev probe check explain identity migrate console schema openapi completions man";
+    let registry = "list show link unlink retire erase import export rekey new-key";
+    let helps = commands.split(' ').map(|command| vec![command]);
+    for command in helps.chain(registry.split(' ').map(|command| vec!["identity", command])) {
+        let help = usher(&[&command[..], &["--help"]].concat(), "");
+        assert_eq!(help.status.code(), Some(0), "{command:?}");
+        let said = text(&help.stdout);
+        assert!(said.contains("Example:\n  ") && said.contains("usher"), "{command:?}");
     }
     let version = text(&usher(&["--version"], "").stdout);
     assert!(version.starts_with("usher 0.1.0 (commit "), "{version}");
@@ -234,6 +228,7 @@ fn every_document_can_be_printed_and_read() {
     }
     let man = text(&usher(&["man"], "").stdout);
     assert!(man.contains(".SH \"EXIT STATUS\"") && man.contains(".SH USHER SERVE"), "{man}");
+    assert!(man.contains(".SH USHER IDENTITY IMPORT") && man.contains("4 conflict"), "{man}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod admin;
 mod client;
 mod commands;
+mod docs;
 mod documents;
 mod egress;
 mod house;
@@ -16,4 +17,5 @@ mod identity;
 mod issuers;
 mod life;
 mod naming;
+mod registry;
 mod secrecy;

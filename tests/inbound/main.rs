@@ -16,5 +16,6 @@ mod oauth;
 mod rig;
 mod secrets;
 mod steps;
+mod streamed;
 mod tls;
 mod token;

@@ -112,7 +112,7 @@ impl Prepared {
         embedded.spawn(self.listening.serve(move |request| Arc::clone(&provider).answer(request)));
         let issuer = self.provider.issuer().to_owned();
         let starting = async {
-            let started = app::start(self.settings, host, wanted).await;
+            let started = Box::pin(app::start(self.settings, host, wanted)).await;
             if let Ok(running) = &started {
                 say(&banner(running, &issuer, options));
             }

@@ -1,5 +1,5 @@
 //! What every command about the registry has: the registry itself, who asks, and how failures are told.
-use super::{Output, user};
+use super::{Output, table::shown, user};
 use crate::{
     app,
     cli::{exit::Exit, terminal::complain},
@@ -44,7 +44,12 @@ impl<'a> Desk<'a> {
 
 /// Says that the store failed.
 pub(super) fn store_failed(error: &StoreError) -> Exit {
-    complain(&format!("usher: {}", chain(error)));
+    match error {
+        StoreError::Rekeyed(held) => complain(&format!("usher: {}", Conflict::OtherKey(*held))),
+        StoreError::Unavailable(_) | StoreError::Damaged => {
+            complain(&format!("usher: {}", chain(error)));
+        }
+    }
     Exit::Unavailable
 }
 
@@ -56,7 +61,7 @@ pub(super) fn not_changed(error: &ChangeError) -> Exit {
         | ChangeError::NotDurable
         | ChangeError::Conflict(
             Conflict::HasAnother(_) | Conflict::Retired | Conflict::Taken | Conflict::OtherKey(_),
-        ) => complain(&format!("usher: {}", chain(error))),
+        ) => complain(&format!("usher: {}", shown(&chain(error)))),
     }
     match error {
         ChangeError::NotFound => Exit::NotFound,

@@ -59,7 +59,8 @@ fn taken(desk: &Desk<'_>, name: &str, imported: &Imported, dry_run: bool) -> Exi
         ),
         Output::Table => {
             let done = if dry_run { "would be imported" } else { "imported" };
-            print(&format!("{name}: {rows} rows {done}: {new} new, {known} known already"))
+            let word = if *rows == 1 { "row" } else { "rows" };
+            print(&format!("{name}: {rows} {word} {done}: {new} new, {known} known already"))
         }
     }
 }

@@ -1,66 +1,16 @@
 //! An identity as commands print it: JSON for scripts (contract 4, `show`), tables for people.
 use super::table::Table;
-use crate::ports::registry::Record;
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    identity: &'a str,
-    state: &'static str,
-    created_at: String,
-    subjects: Vec<Holder<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<Happened<'a>>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    outside_alphabet: bool,
-}
-
-#[derive(Serialize)]
-struct Holder<'a> {
-    namespace: &'a str,
-    subject: &'a str,
-    linked_at: String,
-}
-
-#[derive(Serialize)]
-struct Happened<'a> {
-    at: String,
-    who: &'a str,
-    what: &'a str,
-    why: &'a str,
-}
+use crate::{inbound::admin::Shown, ports::registry::Record};
 
 /// One line of JSON, without the history.
 pub(super) fn brief(record: &Record) -> String {
     // Texts can always be written.
-    serde_json::to_string(&shown(record, None)).unwrap_or_default()
+    serde_json::to_string(&Shown::briefly(record)).unwrap_or_default()
 }
 
 /// JSON with the history.
 pub(super) fn whole(record: &Record) -> String {
-    let history = record.history.iter().map(|event| Happened {
-        at: event.at.rfc3339(),
-        who: &event.who,
-        what: &event.what,
-        why: &event.why,
-    });
-    serde_json::to_string_pretty(&shown(record, Some(history.collect()))).unwrap_or_default()
-}
-
-fn shown<'a>(record: &'a Record, history: Option<Vec<Happened<'a>>>) -> Shown<'a> {
-    let subjects = record.subjects.iter().map(|(subject, since)| Holder {
-        namespace: subject.namespace().as_str(),
-        subject: subject.id().as_str(),
-        linked_at: since.rfc3339(),
-    });
-    Shown {
-        identity: record.identity.as_str(),
-        state: record.state.as_str(),
-        created_at: record.created_at.rfc3339(),
-        subjects: subjects.collect(),
-        history,
-        outside_alphabet: record.identity.is_outside_alphabet(),
-    }
+    serde_json::to_string_pretty(&Shown::whole(record)).unwrap_or_default()
 }
 
 /// All about one identity, for people.

@@ -15,6 +15,7 @@ mod schema;
 mod twilio;
 
 pub(super) use check::check;
+pub(super) use nearest::nearest;
 pub use schema::schema;
 
 /// What may be written in a place.

@@ -1,7 +1,7 @@
 //! Which known word was meant.
 
 /// The known word nearest to `word`, and whether it is so near that it was surely meant.
-pub(super) fn nearest<'k>(
+pub(in crate::config) fn nearest<'k>(
     word: &str,
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<(&'k str, bool)> {

@@ -42,13 +42,13 @@ pub(super) const IDENTITY: &[Key] = &[
 
 /// `store`.
 pub(super) const STORE: &[Key] = &[
-    key("url", Text(format::STORE), "sqlite:PATH, postgres://host/database, or memory:. By default usher.db in the state directory.")
+    key("url", Text(format::STORE), "sqlite:PATH, postgres://USER@HOST/DATABASE, or memory:. By default usher.db in the state directory.")
         .default("sqlite:/var/lib/usher/usher.db"),
     key("staleFor", Text(format::DURATION), "How long cached bindings go on while the store is down.").default("1h"),
     key("migrate", Word(words!["auto", "never"]), "Whether `serve` brings the store to its own schema.").default("auto"),
     key("maxConnections", Count { min: 1, max: 100 }, "How many connections the store may have.").default("4"),
-    key("password", Secret, "The database's password.").later().example("{file: /run/secrets/usher/store-password}"),
-    key("certificateAuthority", Secret, "PEM certificates for the database.").later().example("{file: /etc/usher/store-ca.pem}"),
+    key("password", Secret, "The password of the PostgreSQL user.").example("{file: /run/secrets/usher/store-password}"),
+    key("certificateAuthority", Secret, "PEM certificates of the authorities, and the only ones, that are believed of PostgreSQL. By default the host's.").example("{file: /etc/usher/store-ca.pem}"),
 ];
 
 const TLS: &[Key] = &[

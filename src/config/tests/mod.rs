@@ -1,5 +1,6 @@
 //! Whole configurations, and what is said of their mistakes.
 mod files;
+mod stores;
 mod values;
 
 use super::fixture::{Fixture, yaml};
@@ -57,7 +58,7 @@ fn the_contracts_example_with_its_placeholders_filled_in_is_only_not_in_this_ver
         text = text.replace(placeholder, value);
     }
     let found = fixture.mistakes(&text);
-    assert_eq!(found.len(), 20, "{found:#?}");
+    assert_eq!(found.len(), 18, "{found:#?}");
     assert!(found.iter().all(|line| line.contains(": not in this version")), "{found:#?}");
 }
 
@@ -116,7 +117,6 @@ fn what_is_not_built_is_refused_and_its_mistakes_are_named() {
         ("webhooks", "{publicUrl: 'https://a/b', forwardTo: 'http://127.0.0.1/c'}"),
         ("upstream", "{url: 'http://127.0.0.1:8080'}"),
         ("forwardAuth", "{token: true}"),
-        ("store", "{url: 'postgres://db/usher'}"),
         ("tokenSources", "[{cookie: a}]"),
         ("grants", "[{name: a, kinds: [guest]}]"),
         ("grants", "[{name: a, budget: exempt}]"),

@@ -117,13 +117,23 @@ mod tests {
             (["corp", "a\0b", "a", ""], Mistake::InvalidName("subject")),
             (["corp", &longer, "a", ""], Mistake::InvalidName("subject")),
             ([&long, "a", "a", ""], Mistake::InvalidName("namespace")),
-            (["urn:usher:guest", "a", "a", ""], Mistake::ReservedNamespace),
-            (["urn:usher:api-token", "a", "a", "unclaimed"], Mistake::ReservedNamespace),
         ] {
             assert_eq!(read(fields), Err(mistake), "{fields:?}");
         }
         assert!(read(["corp", "alice", &"é".repeat(256), ""]).is_ok());
         let composed = format!("[\"{0}\",\"{0}\"]", "t".repeat(1024));
         assert!(read(["corp", &composed, "a", ""]).is_ok(), "an id of two claims");
+    }
+
+    #[test]
+    fn p20_a_file_gives_nothing_to_guests_or_api_tokens_and_nobody_a_guests_identity() {
+        for namespace in ["urn:usher:guest", "urn:usher:api-token", "urn:usher:"] {
+            for state in ["", "retired", "unclaimed"] {
+                let refused = read([namespace, "a", "a", state]);
+                assert_eq!(refused, Err(Mistake::ReservedNamespace), "{namespace} {state}");
+            }
+        }
+        assert!(read(["urn:usher", "a", "a", ""]).is_ok());
+        assert_eq!(read(["corp", "a", "g-1", "retired"]), Err(Mistake::GuestIdentity));
     }
 }

@@ -158,3 +158,73 @@ impl Source for Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use std::convert::Infallible;
+    use tokio::time::Instant;
+
+    /// A body of these pieces, and then silence.
+    fn body(pieces: Vec<Bytes>, ends: bool) -> impl Inflow {
+        let pieces = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+        let mut pieces = Box::new(pieces) as Box<dyn Iterator<Item = _> + Send>;
+        StreamBody::new(stream::poll_fn(move |_| match pieces.next() {
+            None if !ends => std::task::Poll::Pending,
+            piece => std::task::Poll::Ready(piece),
+        }))
+    }
+
+    async fn received(body: impl Inflow) -> (usize, Result<(), ErrorKind>) {
+        let (to, from) = mpsc::channel(QUEUED);
+        let mut upload = Upload { from, unwanted: None };
+        let read = async {
+            let mut bytes = 0;
+            loop {
+                match upload.next().await {
+                    Ok(Some(piece)) => bytes += piece.len(),
+                    Ok(None) => return (bytes, Ok(())),
+                    Err(error) => return (bytes, Err(error.kind())),
+                }
+            }
+        };
+        tokio::join!(pump(body, &to), read).1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_may_take_long_and_30_seconds_without_a_byte_end_it() {
+        let piece = Bytes::from_static(b"abc");
+        assert_eq!(received(body(vec![piece.clone(); 3], true)).await, (9, Ok(())));
+        let began = Instant::now();
+        let silent = received(body(vec![piece], false)).await;
+        assert_eq!(silent, (3, Err(ErrorKind::TimedOut)));
+        assert_eq!(began.elapsed(), SILENCE);
+        assert_eq!((SILENCE.as_secs(), MOST_BYTES), (30, 1 << 30));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_1_gib_fits_and_no_byte_more() {
+        // The pieces share their memory.
+        let piece = Bytes::from(vec![0; 1 << 24]);
+        let mut pieces = vec![piece; 64];
+        assert_eq!(received(body(pieces.clone(), true)).await, (1 << 30, Ok(())));
+        pieces.push(Bytes::from_static(b"x"));
+        let (_, ended) = received(body(pieces, true)).await;
+        assert_eq!(ended, Err(ErrorKind::FileTooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_gives_no_whole_file() {
+        let (to, from) = mpsc::channel(QUEUED);
+        let (wanted, unwanted) = oneshot::channel();
+        let mut upload = Upload { from, unwanted: Some(unwanted) };
+        to.send(Piece::Bytes(Bytes::from_static(b"half"))).await.ok().unwrap();
+        drop((to, wanted));
+        assert!(upload.next().await.unwrap().is_some());
+        assert_eq!(upload.next().await.unwrap_err().kind(), ErrorKind::ConnectionAborted);
+        upload.stopped().await;
+    }
+}

@@ -33,6 +33,7 @@ use http::{Request, request::Parts};
 use hyper::body::Incoming;
 use imports::Imports;
 use route::Route;
+pub use shown::Shown;
 use std::{pin::pin, sync::Arc};
 use tokens::AdminTokens;
 pub use tokens::{AdminToken, Role};
@@ -115,7 +116,7 @@ impl Admin {
         let is_change = head.method == http::Method::POST;
         let mut trail = Trail::default();
         let outcome = {
-            let work = pin!(self.work(face, route, (head, body), (call, id), &mut trail));
+            let work = pin!(self.work(face, (route, head, body), (call, id), &mut trail));
             caught(work, id).await.unwrap_or_else(Err)
         };
         if let Some(route) = route.filter(|route| is_change && route.changes()) {
@@ -127,8 +128,7 @@ impl Admin {
     async fn work<B: Inflow>(
         &self,
         face: &Face,
-        route: Option<Route<'_>>,
-        (head, body): (Parts, B),
+        (route, head, body): (Option<Route<'_>>, Parts, B),
         (call, id): (Call, &RequestId),
         trail: &mut Trail,
     ) -> Result<Answer, Problem> {

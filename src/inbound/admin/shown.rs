@@ -12,27 +12,28 @@ use crate::{
 use http::HeaderMap;
 use serde::Serialize;
 
-/// `{identity, state, created_at, subjects, history}`; a list leaves the history out.
-#[derive(Serialize)]
-pub(super) struct Shown<'a> {
+/// `{identity, state, created_at, subjects, history}`; a list leaves the history out, and `outside_alphabet` is there
+/// where it is true.
+#[derive(Debug, Serialize)]
+pub struct Shown<'a> {
     identity: &'a str,
     state: &'static str,
     created_at: String,
-    subjects: Vec<Linked<'a>>,
+    subjects: Vec<Holder<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<Happened<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outside_alphabet: Option<bool>,
 }
 
-#[derive(Serialize)]
-struct Linked<'a> {
+#[derive(Debug, Serialize)]
+struct Holder<'a> {
     namespace: &'a str,
     subject: &'a str,
     linked_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Happened<'a> {
     at: String,
     who: &'a str,
@@ -42,8 +43,8 @@ struct Happened<'a> {
 
 impl<'a> Shown<'a> {
     /// Without its history.
-    pub(super) fn briefly(record: &'a Record) -> Self {
-        let subjects = record.subjects.iter().map(|(subject, since)| Linked {
+    pub fn briefly(record: &'a Record) -> Self {
+        let subjects = record.subjects.iter().map(|(subject, since)| Holder {
             namespace: subject.namespace().as_str(),
             subject: subject.id().as_str(),
             linked_at: since.rfc3339(),
@@ -59,7 +60,7 @@ impl<'a> Shown<'a> {
     }
 
     /// All of it.
-    pub(super) fn whole(record: &'a Record) -> Self {
+    pub fn whole(record: &'a Record) -> Self {
         let history = record.history.iter().map(|event| Happened {
             at: event.at.rfc3339(),
             who: &event.who,

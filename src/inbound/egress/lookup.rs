@@ -1,6 +1,9 @@
 //! The app's look-up: whose identity is whose, before anybody signs in (contract 4, last paragraph).
 use crate::{
-    domain::subject::{Namespace, Subject},
+    domain::{
+        identity::ChatIdentity,
+        subject::{Namespace, Subject},
+    },
     flow::registry::Sighting,
     inbound::{
         answer::Answer,
@@ -42,7 +45,7 @@ pub(super) async fn of_subjects(
         .map(|seen| Seen {
             namespace: seen.subject.namespace().as_str(),
             subject: seen.subject.id().as_str(),
-            identity: seen.identity.as_ref().map(|identity| identity.as_str()),
+            identity: seen.identity.as_ref().map(ChatIdentity::as_str),
             known: seen.known,
         })
         .collect();

@@ -23,12 +23,15 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 use url::{Host, Url};
 
 /// How many of a host's addresses are tried.
 const MOST_ADDRESSES: usize = 8;
+
+/// So that a server of another protocol at the same name is not mistaken for one of ours.
+const HTTP: &[u8] = b"http/1.1";
 
 /// Bytes both ways: TCP, TLS, or TLS in a tunnel in TLS.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -91,18 +94,37 @@ async fn tls(stream: Stream, url: &Url, trust: &Trust) -> Result<Stream, FetchEr
         Some(Host::Ipv6(address)) => ServerName::from(IpAddr::from(address)),
         None => return Err(FetchError::Address),
     };
+    Ok(Box::new(secure(stream, name, trust, HTTP).await.map_err(FetchError::Tls)?))
+}
+
+/// Speaks TLS on `stream`, and in it `protocol` (ALPN), with the one that proves to be `name`.
+pub(in crate::outbound) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    name: ServerName<'static>,
+    trust: &Trust,
+    protocol: &'static [u8],
+) -> Result<TlsStream<S>, TlsFault> {
     // Reading the host's authorities takes a while, the first time.
     let trust = trust.clone();
     let tls = tokio::task::spawn_blocking(move || trust.tls()).await;
-    let tls = tls.ok().and_then(Result::ok).ok_or(FetchError::Tls(TlsFault::Authorities))?;
-    let secured = TlsConnector::from(tls).connect(name, stream).await;
-    Ok(Box::new(secured.map_err(|error| FetchError::Tls(TlsFault::of(&error)))?))
+    let tls = tls.ok().and_then(Result::ok).ok_or(TlsFault::Authorities)?;
+    let connector = TlsConnector::from(tls);
+    let secured = connector.with_alpn(vec![protocol.to_vec()]).connect(name, stream).await;
+    secured.map_err(|error| TlsFault::of(&error))
 }
 
 /// Connects to the first address that takes it. The addresses are judged after the look-up, and the very same
 /// are connected to, so that a second answer of the DNS cannot slip past.
 async fn tcp(url: &Url, reach: Reach, deadline: Instant) -> Result<TcpStream, FetchError> {
     let addresses = addresses(url, reach).await?;
+    first_of(&addresses, deadline).await.map_err(FetchError::Connect)
+}
+
+/// Connects to the first of `addresses` that takes it. `deadline` only divides the time among them.
+pub(in crate::outbound) async fn first_of(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (tried, address) in addresses.iter().enumerate() {
         // One address that swallows packets must not use up the others' time.
@@ -111,14 +133,14 @@ async fn tcp(url: &Url, reach: Reach, deadline: Instant) -> Result<TcpStream, Fe
         match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // One small request: nothing to gain from waiting for more.
-                stream.set_nodelay(true).map_err(FetchError::Connect)?;
+                stream.set_nodelay(true)?;
                 return Ok(stream);
             }
             Ok(Err(error)) => failure = error,
             Err(_) => failure = io::ErrorKind::TimedOut.into(),
         }
     }
-    Err(FetchError::Connect(failure))
+    Err(failure)
 }
 
 async fn addresses(url: &Url, reach: Reach) -> Result<Vec<SocketAddr>, FetchError> {

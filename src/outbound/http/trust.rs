@@ -1,6 +1,6 @@
 //! Whom to believe over TLS.
 use rustls::{
-    ClientConfig, Error as TlsError,
+    ClientConfig, Error as TlsError, RootCertStore,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, pem::PemObject},
 };
@@ -30,13 +30,25 @@ impl Trust {
     /// # Errors
     /// `pem` holds no certificate, or one that cannot be read.
     pub fn and_authority(&self, pem: &[u8]) -> Result<Self, UnusableTrust> {
-        let extra = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| UnusableTrust::Pem)?;
-        if extra.is_empty() {
-            return Err(UnusableTrust::Empty);
+        Ok(Self(Arc::new(OnceLock::from(build(authorities(pem)?, load)?))))
+    }
+
+    /// The authorities in `pem`, and nobody else.
+    ///
+    /// # Errors
+    /// `pem` holds no certificate, or one that cannot be read.
+    pub fn only(pem: &[u8]) -> Result<Self, UnusableTrust> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities(pem)? {
+            roots.add(authority).map_err(UnusableTrust::Refused)?;
         }
-        Ok(Self(Arc::new(OnceLock::from(build(extra, load)?))))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(UnusableTrust::Refused)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(OnceLock::from(Arc::new(tls)))))
     }
 
     /// What to speak TLS with. Blocks for some milliseconds where nothing has been read yet.
@@ -53,6 +65,12 @@ impl Trust {
     }
 }
 
+fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, UnusableTrust> {
+    let read = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let read = read.map_err(|_| UnusableTrust::Pem)?;
+    if read.is_empty() { Err(UnusableTrust::Empty) } else { Ok(read) }
+}
+
 /// The host's authorities and `extra`; where the host has none, the well-known ones and `extra`.
 fn build(
     extra: Vec<CertificateDer<'static>>,
@@ -66,15 +84,13 @@ fn build(
         Err(_) => load([extra, TLS_SERVER_ROOT_CERTS.to_vec()].concat(), Arc::clone(&provider))
             .map_err(UnusableTrust::Refused)?,
     };
-    let mut tls = ClientConfig::builder_with_provider(provider)
+    let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(UnusableTrust::Refused)?
         .dangerous()
         // Not a weaker check: it is rustls' own, over the host's roots.
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    // So that a server of another protocol at the same name is not mistaken for one of ours.
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(tls))
 }
 
@@ -130,7 +146,11 @@ mod tests {
         assert!(matches!(host.and_authority(key), Err(UnusableTrust::Empty)));
         let broken = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         assert!(matches!(host.and_authority(broken), Err(UnusableTrust::Pem)));
+        for broken in [&key[..], broken] {
+            assert!(Trust::only(broken).is_err());
+        }
         let junk = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(host.and_authority(junk), Err(UnusableTrust::Refused(_))));
+        assert!(matches!(Trust::only(junk), Err(UnusableTrust::Refused(_))));
     }
 }

@@ -11,19 +11,15 @@ mod worker;
 use super::sql::{Driver, Fault, Job, Pace, SqlStore, Tx};
 use crate::ports::{clock::Clock, store::StoreError};
 pub use file::{Unfit, UnfitStore};
-use session::{Mode, Place, Session};
+use session::{Haste, Mode, Place, Session};
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 use worker::Worker;
 
 /// The registry in a file. What it acknowledged survives the process and the host.
 pub type SqliteStore = SqlStore<SqliteDriver>;
-
-/// The longest that operators' work leaves the write lock to others each time.
-const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
     /// Opens the file at `path`, or makes it (0600) and its directory (0700), and brings it to this release's schema
@@ -66,18 +62,20 @@ pub struct SqliteDriver {
 #[derive(Debug)]
 struct Bulk {
     writer: Worker,
+    /// Does what need not be durable at once.
+    aside: Worker,
     reader: Worker,
 }
 
 impl SqliteDriver {
     fn open(place: Place) -> Result<Self, UnfitStore> {
-        let session = Session::open(&place, Mode::Writes, Duration::ZERO)?;
+        let session = Session::open(&place, Mode::Writes(Haste::Hurried))?;
         let migrated = session.has_migrated();
         let writer = Worker::start("store-writer", session)?;
         let reader = match &place {
             Place::Memory => None,
             Place::File(_, _) => {
-                let session = Session::open(&place, Mode::Reads, Duration::ZERO)?;
+                let session = Session::open(&place, Mode::Reads)?;
                 Some(Worker::start("store-reader", session)?)
             }
         };
@@ -119,10 +117,12 @@ impl Job for Ping {
 
 impl Bulk {
     fn start(place: &Place) -> Result<Self, UnfitStore> {
-        let writer = Session::open(place, Mode::Writes, PAUSE)?;
-        let reader = Session::open(place, Mode::Reads, Duration::ZERO)?;
+        let writer = Session::open(place, Mode::Writes(Haste::Patient))?;
+        let aside = Session::open(place, Mode::Writes(Haste::Aside))?;
+        let reader = Session::open(place, Mode::Reads)?;
         Ok(Self {
             writer: Worker::start("store-bulk-writer", writer)?,
+            aside: Worker::start("store-aside", aside)?,
             reader: Worker::start("store-bulk-reader", reader)?,
         })
     }
@@ -136,7 +136,7 @@ impl Driver for SqliteDriver {
     async fn read<J: Job>(&self, job: J, pace: Pace) -> Result<J::Answer, StoreError> {
         let deadline = pace.deadline();
         let bulk = match pace {
-            Pace::Bulk => self.bulk().await?,
+            Pace::Bulk | Pace::Aside => self.bulk().await?,
             Pace::Request => None,
         };
         match (bulk, &self.reader) {
@@ -148,11 +148,11 @@ impl Driver for SqliteDriver {
 
     async fn write<J: Job>(&self, job: J, pace: Pace) -> Result<J::Answer, StoreError> {
         let deadline = pace.deadline();
-        let bulk = match pace {
-            Pace::Bulk => self.bulk().await?,
-            Pace::Request => None,
-        };
-        match bulk {
+        if pace == Pace::Request {
+            return self.writer.ask(job, deadline).await;
+        }
+        match self.bulk().await? {
+            Some(bulk) if pace == Pace::Aside => bulk.aside.ask(job, deadline).await,
             Some(bulk) => bulk.writer.ask(job, deadline).await,
             None => self.writer.ask(job, deadline).await,
         }

@@ -13,8 +13,7 @@ use crate::{
     },
     ports::{
         registry::{
-            Author, Change, ChangeError, Changed, Conflict, Edition, ImportError, Owner, Record,
-            Registry, State,
+            Author, Change, ChangeError, Changed, Conflict, Edition, Owner, Record, Registry, State,
         },
         store::{BindError, Binding, BindingStore, FirstSight, Given, Origin},
     },
@@ -34,7 +33,7 @@ impl<S: BindingStore + Registry + 'static> Whole for S {}
 /// Runs every statement against an empty store of its own.
 pub(crate) async fn holds<S: Whole>(open: impl Fn() -> Arc<S>) {
     if !open().is_durable() {
-        return what_forgets_refuses_what_must_never_be_undone(&*open()).await;
+        return pages::what_forgets_refuses_what_must_never_be_undone(&*open()).await;
     }
     a_subject_may_be_linked_and_has_one_identity(&*open()).await;
     an_unlinked_subject_gets_its_own_back_and_nobody_else_does(&*open()).await;
@@ -114,17 +113,6 @@ pub(super) fn active(identity: &ChatIdentity) -> Binding {
 
 pub(super) fn whats(record: &Record) -> Vec<&str> {
     record.history.iter().map(|event| &*event.what).collect()
-}
-
-async fn what_forgets_refuses_what_must_never_be_undone<S: Whole>(store: &S) {
-    let own = seen(store, "alice").await;
-    for wanted in [link(&own, &subject("corp", "bob")), unlink(&alice()), retire(&own)] {
-        assert!(matches!(change(store, wanted).await, Err(ChangeError::NotDurable)));
-    }
-    let begun = store.begin_import(&author("file")).await;
-    assert!(matches!(begun, Err(ImportError::NotDurable)));
-    assert_eq!(held(store, &alice()).await, Some(active(&own)));
-    assert_eq!(show(store, &own).await.state, State::Active);
 }
 
 async fn a_subject_may_be_linked_and_has_one_identity<S: Whole>(store: &S) {

@@ -64,6 +64,9 @@ pub enum Pace {
     Request,
     /// An operator's work on many rows. It must not stand in the way of requests.
     Bulk,
+    /// One of many steps of such work that count for nothing until a later job of another pace is done: they need not
+    /// be durable before that.
+    Aside,
 }
 
 impl Pace {
@@ -71,7 +74,7 @@ impl Pace {
     pub fn deadline(self) -> Duration {
         match self {
             Self::Request => Duration::from_secs(5),
-            Self::Bulk => Duration::from_mins(15),
+            Self::Bulk | Self::Aside => Duration::from_mins(15),
         }
     }
 }

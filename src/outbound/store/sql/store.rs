@@ -1,7 +1,7 @@
 //! The registry over any driver.
 use super::{
     Driver,
-    Pace::{Bulk, Request},
+    Pace::{Aside, Bulk, Request},
     binding::{Bind, Find},
     changing::Alter,
     comparing::Compare,
@@ -35,6 +35,11 @@ impl<D: Driver> SqlStore<D> {
     /// Keeps the registry with `driver`; `clock` says when an import last did something.
     pub fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
         Self { driver, clock }
+    }
+
+    /// What runs its jobs.
+    pub(in crate::outbound::store) fn driver(&self) -> &D {
+        &self.driver
     }
 
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
@@ -148,7 +153,7 @@ impl<D: Driver> Registry for SqlStore<D> {
     ) -> Reply<'a, Result<(), ImportError>> {
         Box::pin(async move {
             let aside = LayAside { import, rows: rows.to_vec(), at: self.clock.now() };
-            self.driver.write(aside, Bulk).await.map_err(ImportError::Store)?
+            self.driver.write(aside, Aside).await.map_err(ImportError::Store)?
         })
     }
 
@@ -181,7 +186,7 @@ impl<D: Driver> Registry for SqlStore<D> {
             if !self.driver.read(IsUnsettled(at), Request).await? {
                 return Ok(false);
             }
-            self.driver.write(Settle { at, limit }, Bulk).await
+            self.driver.write(Settle { at, limit }, Aside).await
         })
     }
 

@@ -11,9 +11,6 @@ use std::{
     time::Duration,
 };
 
-/// How long SQLite waits for another process's lock. Below the deadline of those who wait for the answer.
-const BUSY: Duration = Duration::from_secs(2);
-
 /// How many statements a connection remembers: more than there are.
 const STATEMENTS: usize = 128;
 
@@ -142,7 +139,7 @@ pub(super) fn open(path: &Path, migrates: bool) -> Result<(Connection, bool), Un
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.busy_timeout(BUSY)?;
+    connection.busy_handler(Some(wait))?;
     schema::recognise(&connection)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -169,6 +166,13 @@ pub(super) fn open_in_memory() -> Result<Connection, UnfitStore> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     schema::migrate(&mut connection, true)?;
     Ok(connection)
+}
+
+/// Waits up to 4 s for another's lock, less than those wait who asked. SQLite's own handler sleeps longer each time, so that
+/// whoever comes back at once goes first again and again.
+fn wait(tried: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(2));
+    tried < 2_000
 }
 
 /// SQLite would make the file readable to everyone; the others it makes beside it get this one's mode.

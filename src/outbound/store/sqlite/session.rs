@@ -13,22 +13,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How a session begins its transactions.
+/// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// It reads only, and waits for nobody.
     Reads,
     /// It takes the one write lock at once.
-    Writes,
+    Writes(Haste),
+}
+
+/// How a session shares the write lock with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Somebody waits for its answer.
+    Hurried,
+    /// It waits long for the lock, and leaves it to others after it held it.
+    Patient,
+    /// The same, and what it commits is safe only once another session's commit is.
+    Aside,
 }
 
 impl Mode {
     fn begin(self) -> &'static str {
         match self {
             Self::Reads => "BEGIN DEFERRED",
-            Self::Writes => "BEGIN IMMEDIATE",
+            Self::Writes(_) => "BEGIN IMMEDIATE",
         }
     }
+
+    /// The longest that the lock is left to others after it was held.
+    fn pause(self) -> Duration {
+        match self {
+            Self::Reads | Self::Writes(Haste::Hurried) => Duration::ZERO,
+            Self::Writes(Haste::Patient | Haste::Aside) => Duration::from_millis(50),
+        }
+    }
+
+    fn prepare(self, connection: &mut Connection) -> Result<(), UnfitStore> {
+        match self {
+            Self::Reads | Self::Writes(Haste::Hurried) => {}
+            Self::Writes(Haste::Patient) => connection.busy_handler(Some(wait_long))?,
+            Self::Writes(Haste::Aside) => {
+                connection.busy_handler(Some(wait_long))?;
+                // The write-ahead log is one: the next durable commit makes all before it durable too.
+                connection.pragma_update(None, "synchronous", "NORMAL")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits up to a minute for another's lock.
+fn wait_long(tried: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(5));
+    tried < 12_000
 }
 
 /// Where a session's database is.
@@ -45,8 +83,6 @@ pub(super) enum Place {
 pub(super) struct Session {
     place: Place,
     mode: Mode,
-    /// The longest it leaves the write lock to others after it held it.
-    pause: Duration,
     migrated: bool,
     open: Option<(Connection, Option<FileId>)>,
 }
@@ -80,8 +116,8 @@ impl From<Fault> for Failure {
 
 impl Session {
     /// Opens a connection.
-    pub(super) fn open(place: &Place, mode: Mode, pause: Duration) -> Result<Self, UnfitStore> {
-        let mut session = Self { place: place.clone(), mode, pause, migrated: false, open: None };
+    pub(super) fn open(place: &Place, mode: Mode) -> Result<Self, UnfitStore> {
+        let mut session = Self { place: place.clone(), mode, migrated: false, open: None };
         session.connection()?;
         Ok(session)
     }
@@ -96,7 +132,7 @@ impl Session {
         if batch.is_empty() {
             return Ok(());
         }
-        let (begin, pause) = (self.mode.begin(), self.pause);
+        let (begin, pause) = (self.mode.begin(), self.mode.pause());
         let connection =
             self.connection().map_err(|unfit| Failure::Unavailable(Arc::new(unfit)))?;
         let start = now();
@@ -136,7 +172,8 @@ impl Session {
         let open = if let Some(open) = self.open.take() {
             open
         } else {
-            let (connection, was_behind) = file::open(path, migrates)?;
+            let (mut connection, was_behind) = file::open(path, migrates)?;
+            self.mode.prepare(&mut connection)?;
             self.migrated |= was_behind;
             (connection, FileId::at(path))
         };

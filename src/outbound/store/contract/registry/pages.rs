@@ -1,9 +1,9 @@
-//! What is read a page at a time.
-use super::{Whole, change, retire, seen, sight, unlink};
+//! What is read a page at a time, and what a store in memory refuses.
+use super::{Whole, active, alice, author, change, held, link, retire, seen, show, sight, unlink};
 use crate::{
     outbound::store::contract::{identity, subject},
     ports::{
-        registry::{Filter, Row, State},
+        registry::{ChangeError, Filter, ImportError, Row, State},
         store::{FirstSight, Origin},
     },
 };
@@ -66,4 +66,15 @@ pub(in crate::outbound::store::contract) async fn all_rows<S: Whole>(store: &S) 
         }
         rows.extend(page);
     }
+}
+
+pub(super) async fn what_forgets_refuses_what_must_never_be_undone<S: Whole>(store: &S) {
+    let own = seen(store, "alice").await;
+    for wanted in [link(&own, &subject("corp", "bob")), unlink(&alice()), retire(&own)] {
+        assert!(matches!(change(store, wanted).await, Err(ChangeError::NotDurable)));
+    }
+    let begun = store.begin_import(&author("file")).await;
+    assert!(matches!(begun, Err(ImportError::NotDurable)));
+    assert_eq!(held(store, &alice()).await, Some(active(&own)));
+    assert_eq!(show(store, &own).await.state, State::Active);
 }

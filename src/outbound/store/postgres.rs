@@ -1,0 +1,295 @@
+//! The shared store: one PostgreSQL for any number of sidecars (contract 8).
+//!
+//! Nothing here needs more of the server than plain transactions: no session outlives one, so that a pooler may stand
+//! before it, and no lock but of rows, so that CockroachDB and YugabyteDB will do.
+mod attempts;
+mod fault;
+mod link;
+mod links;
+mod schema;
+mod server;
+mod transaction;
+mod values;
+
+use super::sql::{Driver, Fault, Job, Pace, SqlStore, Tx};
+use crate::{
+    outbound::http::trust::UnusableTrust,
+    ports::{clock::Clock, entropy::Entropy, store::StoreError},
+};
+use attempts::{Lease, Step, left};
+use deadpool::managed::{Pool, QueueMode};
+use fault::Trouble;
+pub use fault::{UnfitPostgres, Unreachable};
+use link::Link;
+use links::Links;
+pub use server::{PostgresHost, PostgresSettings};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::Instant};
+use transaction::{Access, PgTx};
+
+/// The registry in PostgreSQL. What it acknowledged survives this process, and the server's.
+pub type PostgresStore = SqlStore<PostgresDriver>;
+
+/// How long a start waits for the schema, which other sidecars may be making at the same time.
+const OPENING: Duration = Duration::from_secs(30);
+
+/// Runs jobs in transactions of one PostgreSQL. It connects when there is something to do, and again when it has to.
+pub struct PostgresDriver {
+    pool: Pool<Links>,
+    /// Operators' work leaves a connection to requests, where there is more than one.
+    bulk: Semaphore,
+    entropy: Arc<dyn Entropy>,
+    /// `store.migrate`.
+    migrate: bool,
+    /// Whether the schema was found to be this release's.
+    fits: AtomicBool,
+    /// Whether a pooler was seen to mix up prepared statements.
+    pooled: AtomicBool,
+    place: Box<str>,
+}
+
+/// What a driver is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which PostgreSQL.
+    pub server: PostgresSettings,
+    /// `store.maxConnections`, at least 1.
+    pub max_connections: u32,
+    /// Whether the schema is brought to this version's where it is older (`store.migrate: auto`).
+    pub migrate: bool,
+}
+
+/// The store cannot be used now.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotOpen {
+    /// It may be usable later: usher goes on without it, and tries again with every request that needs it.
+    #[error("PostgreSQL at {place} cannot be used yet: {why}")]
+    Later {
+        /// `host:port`, or the socket.
+        place: Box<str>,
+        /// What was in the way.
+        why: Box<str>,
+    },
+    /// Only an operator can help (exit 69).
+    #[error("the database at {place} {unfit}")]
+    Unfit {
+        /// `host:port`, or the socket.
+        place: Box<str>,
+        /// What is wrong with it.
+        unfit: UnfitPostgres,
+    },
+}
+
+impl PostgresStore {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    /// The `certificateAuthority` cannot be used.
+    pub fn to(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, UnusableTrust> {
+        Ok(Self::new(PostgresDriver::new(config, Arc::clone(&clock), entropy)?, clock))
+    }
+
+    /// Connects and finds the schema fit, or brings it to this version's. Without this the first that is asked does.
+    ///
+    /// # Errors
+    /// Each variant of [`NotOpen`].
+    pub async fn open(&self) -> Result<(), NotOpen> {
+        // Whoever starts usher holds this for long, and it is large.
+        Box::pin(self.driver().open()).await
+    }
+
+    /// Uses another password, authority or address for connections from now on.
+    ///
+    /// # Errors
+    /// The `certificateAuthority` cannot be used; nothing has changed then.
+    pub fn follow(&self, server: PostgresSettings) -> Result<(), UnusableTrust> {
+        self.driver().follow(server)
+    }
+}
+
+impl PostgresDriver {
+    fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, UnusableTrust> {
+        let place = config.server.to_string().into();
+        let links = Links::to(config.server, clock, Arc::clone(&entropy))?;
+        let most = usize::try_from(config.max_connections).unwrap_or(usize::MAX).max(1);
+        // The one that was used last comes first, so that those beyond the need grow old.
+        let pool = Pool::builder(links).max_size(most).queue_mode(QueueMode::Lifo).build();
+        Ok(Self {
+            // Without time limits of its own there is nothing it could lack.
+            pool: pool.map_err(|_| UnusableTrust::Empty)?,
+            bulk: Semaphore::new(most.saturating_sub(1).max(1)),
+            entropy,
+            migrate: config.migrate,
+            fits: AtomicBool::new(false),
+            pooled: AtomicBool::new(false),
+            place,
+        })
+    }
+
+    fn follow(&self, server: PostgresSettings) -> Result<(), UnusableTrust> {
+        self.pool.manager().follow(server)
+    }
+
+    async fn open(&self) -> Result<(), NotOpen> {
+        let end = Instant::now() + OPENING;
+        self.within(end, Pace::Request, &Fit(end)).await.map_err(|trouble| match trouble {
+            Trouble::Unfit(unfit) => NotOpen::Unfit { place: self.place.clone(), unfit },
+            Trouble::Unreachable(why) => self.later(&why),
+            Trouble::Broken
+            | Trouble::Lost
+            | Trouble::Forgotten(_)
+            | Trouble::Standby
+            | Trouble::Slow
+            | Trouble::Crowded
+            | Trouble::Damaged
+            | Trouble::Refused(_)
+            | Trouble::Said(_) => self.later(&trouble),
+        })
+    }
+
+    fn later(&self, why: &dyn fmt::Display) -> NotOpen {
+        NotOpen::Later { place: self.place.clone(), why: why.to_string().into() }
+    }
+
+    /// Makes sure of the schema, once.
+    async fn fit(&self, link: &Link, end: Instant) -> Result<(), Trouble> {
+        if self.fits.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if self.migrate {
+            schema::advance(link, left(end)).await?;
+        } else if schema::look(link).await? == schema::Found::Behind {
+            return Err(Trouble::Unfit(UnfitPostgres::Behind));
+        }
+        self.fits.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn job<J: Job>(
+        &self,
+        job: &J,
+        access: Access,
+        pace: Pace,
+    ) -> Result<J::Answer, StoreError> {
+        let end = Instant::now() + pace.deadline();
+        let step = Transact { job, access, end };
+        self.within(end, pace, &step).await.map_err(Trouble::into_error)
+    }
+}
+
+/// Nothing. To begin a transaction that may write already fails on a standby.
+struct Ping;
+
+impl Job for Ping {
+    type Answer = ();
+
+    async fn run<T: Tx>(&self, _: &mut T) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// Makes sure of the schema.
+struct Fit(Instant);
+
+impl Step for Fit {
+    type Done = ();
+
+    async fn run(&self, driver: &PostgresDriver, lease: &mut Lease) -> Result<(), Trouble> {
+        driver.fit(lease.link()?, self.0).await?;
+        lease.is_in_order();
+        Ok(())
+    }
+}
+
+/// Brings the schema to this version's.
+struct Advance(Instant);
+
+impl Step for Advance {
+    type Done = bool;
+
+    async fn run(&self, _: &PostgresDriver, lease: &mut Lease) -> Result<bool, Trouble> {
+        let is_new = schema::advance(lease.link()?, left(self.0)).await?;
+        lease.is_in_order();
+        Ok(is_new)
+    }
+}
+
+/// Runs a job in a transaction.
+struct Transact<'a, J> {
+    job: &'a J,
+    access: Access,
+    end: Instant,
+}
+
+impl<J: Job> Step for Transact<'_, J> {
+    type Done = J::Answer;
+
+    async fn run(&self, driver: &PostgresDriver, lease: &mut Lease) -> Result<J::Answer, Trouble> {
+        let link = lease.link()?;
+        driver.fit(link, self.end).await?;
+        let whole = driver.pooled.load(Ordering::Relaxed);
+        let mut tx = PgTx::begin(link, self.access, left(self.end), whole).await?;
+        match self.job.run(&mut tx).await {
+            Ok(answer) => {
+                tx.commit().await?;
+                lease.is_in_order();
+                Ok(answer)
+            }
+            Err(fault) => {
+                let (trouble, in_order) = tx.abandon(fault).await;
+                if in_order {
+                    lease.is_in_order();
+                }
+                Err(trouble)
+            }
+        }
+    }
+}
+
+impl Driver for PostgresDriver {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    async fn read<J: Job>(&self, job: J, pace: Pace) -> Result<J::Answer, StoreError> {
+        self.job(&job, Access::Read, pace).await
+    }
+
+    async fn write<J: Job>(&self, job: J, pace: Pace) -> Result<J::Answer, StoreError> {
+        self.job(&job, Access::Write, pace).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.write(Ping, Pace::Request).await
+    }
+
+    async fn migrate(&self) -> Result<bool, StoreError> {
+        let end = Instant::now() + Pace::Bulk.deadline();
+        self.within(end, Pace::Request, &Advance(end)).await.map_err(Trouble::into_error)
+    }
+}
+
+impl fmt::Debug for PostgresDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresDriver").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "postgres-tests")]
+mod tests;

@@ -1,0 +1,83 @@
+-- Which import an identity came with; NULL where none brought it.
+ALTER TABLE identities ADD COLUMN import BIGINT;
+
+-- What operators did to an identity. `namespace` and `subject` are those a link, an unlink or an adoption was about;
+-- after an erasure keyed digests stand for names and reasons.
+CREATE TABLE history (
+    identity TEXT COLLATE "C" NOT NULL,
+    -- The edition that this made.
+    edition BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    who TEXT COLLATE "C" NOT NULL,
+    what TEXT COLLATE "C" NOT NULL,
+    why TEXT COLLATE "C" NOT NULL,
+    namespace TEXT COLLATE "C",
+    subject TEXT COLLATE "C",
+    PRIMARY KEY (identity, edition)
+);
+
+CREATE INDEX history_by_subject ON history (namespace, subject) WHERE subject IS NOT NULL;
+
+-- Whose bindings changed lately, for those who remember them; a digest, or '*' for everybody's.
+CREATE TABLE changes (
+    edition BIGINT NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (edition, digest)
+);
+
+-- Identities that wait for the first sign-in whose claim has this value. `folded` is the value in lower case.
+CREATE TABLE unclaimed (
+    namespace TEXT COLLATE "C" NOT NULL,
+    value TEXT COLLATE "C" NOT NULL,
+    folded TEXT COLLATE "C" NOT NULL,
+    identity TEXT COLLATE "C" NOT NULL,
+    -- 1 once somebody has taken it.
+    taken BIGINT NOT NULL,
+    PRIMARY KEY (namespace, value)
+);
+
+CREATE INDEX unclaimed_by_folded ON unclaimed (namespace, folded);
+CREATE INDEX unclaimed_by_identity ON unclaimed (identity);
+
+-- Keyed digests of subjects that were erased, and the identity that stays reserved.
+CREATE TABLE erased (
+    digest TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    identity TEXT COLLATE "C" NOT NULL
+);
+
+-- Who imported what is in the registry, or is about to be.
+CREATE TABLE imports (
+    id BIGINT NOT NULL PRIMARY KEY,
+    at BIGINT NOT NULL,
+    -- When its process last did something.
+    beat BIGINT NOT NULL,
+    who TEXT COLLATE "C" NOT NULL,
+    why TEXT COLLATE "C" NOT NULL
+);
+
+-- What an import laid aside. `waits` is 1 where `subject` is the value of a claim; both texts are empty where the
+-- identity has no subject. `state` is 'active' or 'retired'.
+CREATE TABLE staged (
+    import BIGINT NOT NULL,
+    namespace TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    waits BIGINT NOT NULL,
+    -- In lower case where `waits` is 1, else empty.
+    folded TEXT COLLATE "C" NOT NULL,
+    identity TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    line BIGINT NOT NULL,
+    PRIMARY KEY (import, namespace, subject, waits, identity)
+);
+
+CREATE INDEX staged_by_identity ON staged (import, identity);
+CREATE INDEX staged_by_folded ON staged (import, namespace, folded) WHERE waits = 1;
+
+-- The number of the newest edition. Whoever changes something takes this row first, and first sights share it.
+INSERT INTO meta (key, value) VALUES ('edition', '0');
+-- The one import that is under way, or '': 'staging ID', 'checking ID', 'overtaken ID' (somebody signed in and took what
+-- it holds), 'applied ID' (it holds; its rows are still being moved), or 'given-up ID'.
+INSERT INTO meta (key, value) VALUES ('import', '');
+-- Changes up to this edition have been thrown away.
+INSERT INTO meta (key, value) VALUES ('pruned', '0');

@@ -1,0 +1,158 @@
+//! How a database comes to this version's schema, and which one is refused.
+use super::{configured, database, driver, number, said};
+use crate::outbound::store::{
+    postgres::{NotOpen, PostgresHost, PostgresSettings, UnfitPostgres},
+    sql::{Driver, Pace},
+};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_sidecars_that_start_at_once_make_one_schema() {
+    let server = database().await;
+    let mut starting = JoinSet::new();
+    for _ in 0..10 {
+        let driver = driver(&server, 2);
+        starting.spawn(async move { driver.open().await });
+    }
+    for opened in starting.join_all().await {
+        opened.unwrap();
+    }
+    assert_eq!(number(&server, "SELECT steps FROM usher_schema WHERE major = 1").await, 2);
+    let sql = "SELECT count(*) FROM meta WHERE key = 'edition'";
+    assert_eq!(number(&server, sql).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_fewer_steps_gets_the_others_and_is_asked_for_where_it_may_not() {
+    let server = database().await;
+    let never = configured(&server, 1, false);
+    assert!(matches!(unfit(&never).await, UnfitPostgres::Behind));
+    said(&server, include_str!("../migrations/1.sql")).await;
+    said(&server, "CREATE TABLE usher_schema (id BIGINT PRIMARY KEY, major BIGINT NOT NULL, steps BIGINT NOT NULL)").await;
+    said(&server, "INSERT INTO usher_schema VALUES (1, 1, 1)").await;
+    said(&server, "INSERT INTO identities VALUES ('u-1', 'active', 1, 'derived', NULL)").await;
+    let text = never.open().await.unwrap_err().to_string();
+    assert!(text.ends_with("run `usher migrate`"), "{text}");
+    assert!(never.ping().await.is_err());
+
+    // `usher migrate` does it all the same.
+    assert!(never.migrate().await.unwrap());
+    assert!(!never.migrate().await.unwrap());
+    never.open().await.unwrap();
+    assert_eq!(number(&server, "SELECT count(*) FROM identities").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_major_schema_is_refused_and_one_of_more_steps_is_not() {
+    let server = database().await;
+    driver(&server, 1).open().await.unwrap();
+    said(&server, "UPDATE usher_schema SET steps = 7").await;
+    driver(&server, 1).open().await.unwrap();
+    said(&server, "UPDATE usher_schema SET major = 2").await;
+    for migrate in [true, false] {
+        let later = configured(&server, 1, migrate);
+        assert!(matches!(unfit(&later).await, UnfitPostgres::Newer { found: 2, known: 1 }));
+        assert!(later.migrate().await.is_err());
+    }
+    assert_eq!(number(&server, "SELECT steps FROM usher_schema").await, 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_s_tables_are_refused_and_not_touched() {
+    for table in ["CREATE TABLE identities (a INT)", "CREATE TABLE usher_schema (a INT)"] {
+        let server = database().await;
+        said(&server, table).await;
+        for migrate in [true, false] {
+            let foreign = configured(&server, 1, migrate);
+            assert!(matches!(unfit(&foreign).await, UnfitPostgres::Foreign), "{table}");
+        }
+        let sql = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+        assert_eq!(number(&server, sql).await, 1, "{table}");
+    }
+    // Tables by other names are nobody's business.
+    let server = database().await;
+    said(&server, "CREATE TABLE customers (a INT)").await;
+    driver(&server, 1).open().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_holds_no_unicode_is_refused() {
+    let server = database().await;
+    let name = format!("{}_latin", server.database);
+    let sql = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    said(&server, &sql).await;
+    let latin = PostgresSettings { database: name.into(), ..server };
+    assert!(matches!(unfit(&driver(&latin, 1)).await, UnfitPostgres::NotUnicode));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_not_make_tables_is_told_so() {
+    let server = database().await;
+    let user = format!("{}_reader", server.database);
+    said(&server, &format!("CREATE ROLE {user} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
+        .await;
+    let reader = PostgresSettings { user: user.as_str().into(), ..server.clone() };
+    assert!(matches!(unfit(&driver(&reader, 1)).await, UnfitPostgres::Denied));
+    // Once the owner has made them and granted their use, that user can work.
+    driver(&server, 1).open().await.unwrap();
+    let grant =
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}");
+    said(&server, &grant).await;
+    let reading = driver(&reader, 1);
+    reading.open().await.unwrap();
+    reading.ping().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_what_is_away_now_may_be_there_later() {
+    let server = database().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    drop(nobody);
+    for (away, why) in [
+        (PostgresSettings { port, ..server.clone() }, "nobody takes connections"),
+        (PostgresSettings { database: "missing".into(), ..server.clone() }, "no such database"),
+        (PostgresSettings { user: "missing".into(), ..server.clone() }, "refuses the user"),
+        (PostgresSettings { tls: true, ..server.clone() }, "does not speak TLS"),
+        (
+            PostgresSettings { host: PostgresHost::Socket("/nowhere".into()), ..server.clone() },
+            "nobody takes connections",
+        ),
+        (
+            PostgresSettings { host: PostgresHost::Name("usher.invalid".into()), ..server.clone() },
+            "host name was not found",
+        ),
+    ] {
+        let driver = driver(&away, 1);
+        let error = driver.open().await.unwrap_err();
+        assert!(matches!(error, NotOpen::Later { .. }), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(driver.ping().await.is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_job_makes_the_schema_where_nobody_opened_the_store() {
+    let server = database().await;
+    let driver = driver(&server, 2);
+    let counting = super::jobs::Script(vec!["SELECT count(*) FROM identities"]);
+    assert_eq!(driver.read(counting, Pace::Request).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_were_dropped_beneath_a_sidecar_are_made_again() {
+    let server = database().await;
+    let driver = Arc::new(driver(&server, 2));
+    driver.open().await.unwrap();
+    said(&server, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+    let counting = super::jobs::Script(vec!["SELECT count(*) FROM identities"]);
+    driver.read(counting, Pace::Request).await.unwrap();
+}
+
+async fn unfit(driver: &super::PostgresDriver) -> UnfitPostgres {
+    match driver.open().await.unwrap_err() {
+        NotOpen::Unfit { unfit, .. } => unfit,
+        NotOpen::Later { why, .. } => panic!("later: {why}"),
+    }
+}
