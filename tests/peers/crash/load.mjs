@@ -62,7 +62,7 @@ export class Load {
   }
 
   #rows(number) {
-    const length = 1 + Math.floor(this.random() * this.#one([40, 40, 250, 250, 1500])), rows = [];
+    const length = 1 + Math.floor(this.random() * this.#one([30, 30, 120, 120, 900])), rows = [];
     for (let at = 0; at < length; at++) {
       const mine = `legacy-${number}-${at}`, own = at % 10 === 9 ? `Ann B+${mine}@example.com` : mine;
       if (at % 19 === 18) rows.push({ namespace: '', subject: '', identity: own, state: at % 2 ? 'unlinked' : 'retired' });

@@ -149,12 +149,12 @@ export class Import {
     const child = identityCommand(place, 'import', this.name, '--allow-links', '--output', 'json');
     children.add(child);
     const timer = this.killAfter && setTimeout(() => child.signal('SIGKILL'), this.killAfter);
-    const { code, signal } = await child.exited;
+    const { code, signal } = await child.closed;
     clearTimeout(timer);
     children.delete(child);
     if (signal !== null) return { error: new Error(signal), killed: true };
-    const text = child.tail(), isBusy = code === 69 && text.includes('another import is under way');
-    return { status: { 0: 200, 4: 409 }[code] ?? (isBusy ? 429 : `exit ${code}`), text: text.slice(text.indexOf('{')) };
+    const complaint = child.tail(), isBusy = code === 69 && complaint.includes('another import is under way');
+    return { status: { 0: 200, 4: 409 }[code] ?? (isBusy ? 429 : `exit ${code}`), text: code === 0 ? child.printed.join('\n') : complaint };
   }
 
   accept(answer) {

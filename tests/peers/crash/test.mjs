@@ -13,7 +13,7 @@ import { Usher, binary, lay, yaml } from '../lib/usher.mjs';
 import { Load } from './load.mjs';
 import { Import } from './operations.mjs';
 import { Model, foundOf, keyOf, randomOf } from './model.mjs';
-import { stores } from './stores.mjs';
+import { stores } from '../lib/stores.mjs';
 
 const KILLS = Number(process.env.CRASH_KILLS ?? 200), EARLY = 12;
 
@@ -60,7 +60,7 @@ class Trial {
     }
     model.compare(found);
     await together([...model.identities.keys()].filter((identity) => all || model.touched.has(identity)), (identity) => this.#readIdentity(identity));
-    await together(model.people.filter((who) => all || model.touched.has(keyOf(who))), (who) => this.#readPerson(who));
+    await together(model.people.filter((who, at) => (all && at % 5 === 0) || model.touched.has(keyOf(who))), (who) => this.#readPerson(who));
     model.touched.clear();
   }
 

@@ -72,6 +72,13 @@ export function identityCommand(place, ...args) {
   return start(`identity-${args[0]}`, binary, ['identity', ...args, '--config', place.configFile], { cwd: place.home, env: bareEnvironment({ STATE_DIRECTORY: place.state }) });
 }
 
+/** Runs `usher identity …` to its end; gives {code, text: what it printed, complaint, at: when it ended}. */
+export async function identity(place, ...args) {
+  const command = identityCommand(place, ...args), { code, signal } = await command.closed;
+  assert.equal(signal, null, command.tail());
+  return { code, text: command.printed.join('\n'), complaint: command.tail(), at: performance.now() };
+}
+
 const quoted = (field) => (/[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field);
 
 /** Rows as a file of either format that `import` reads, with the columns that the first row has. */
