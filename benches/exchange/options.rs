@@ -96,7 +96,7 @@ impl Options {
 
 /// Names separated by commas, as `--only` takes them.
 fn servers(names: &str) -> Result<Vec<Who>, Fault> {
-    let named = |name: &str| match name {
+    let server = |name: &str| match name {
         "usher" => Ok(Who::Usher),
         "bare" => Ok(Who::Bare),
         "express" => Ok(Who::Express),
@@ -104,7 +104,7 @@ fn servers(names: &str) -> Result<Vec<Who>, Fault> {
         "envoy" => Ok(Who::Envoy),
         other => Err(format!("no server is called {other}").into()),
     };
-    names.split(',').map(named).collect()
+    names.split(',').map(server).collect()
 }
 
 fn cases(name: &str) -> Result<Vec<Case>, Fault> {

@@ -10,8 +10,8 @@ pub(crate) fn fill(path: &Path, rows: u64) -> Result<(), Fault> {
     let mut file = Connection::open(path)?;
     file.pragma_update(None, "synchronous", "OFF")?;
     file.pragma_update(None, "cache_size", -1_000_000)?;
-    let held: u64 = file.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0))?;
-    if held >= rows {
+    let held: i64 = file.query_row("SELECT count(*) FROM subjects", [], |row| row.get(0))?;
+    if held.unsigned_abs() >= rows {
         return Ok(());
     }
     let key = key()?;

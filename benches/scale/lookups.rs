@@ -33,7 +33,9 @@ pub(crate) async fn measure(folder: &Path, rows: &[u64]) -> Result<(), Fault> {
             sized.sight(turn).await?;
         }
     }
-    say("| rows | file | first sight p50 | p99 | cold look-up p50 | p99 |\n|---|---|---|---|---|---|")?;
+    say(
+        "| rows | file | first sight p50 | p99 | cold look-up p50 | p99 |\n|---|---|---|---|---|---|",
+    )?;
     for sized in &mut stores {
         let row = format!(
             "| {} | {:.0} MiB | {:.0} µs | {:.0} µs | {:.0} µs | {:.0} µs |",
@@ -56,7 +58,10 @@ async fn open(folder: &Path, rows: u64) -> Result<Sized, Fault> {
     fill(&path, rows)?;
     let mib = std::fs::metadata(&path)?.len() as f64 / 1_048_576.0;
     let store = SqliteStore::open(&path, true, clock)?;
-    let pin = Pin { fingerprint: key()?.fingerprint(), formats: vec![("corp".parse()?, "opaque".into())] };
+    let pin = Pin {
+        fingerprint: key()?.fingerprint(),
+        formats: vec![("corp".parse()?, "opaque".into())],
+    };
     store.pin(&pin).await?;
     let (sights, looks) = (Times::default(), Times::default());
     Ok(Sized { rows, store, sights, looks, mib })
@@ -66,7 +71,8 @@ impl Sized {
     /// Users the store has, in an order that says nothing; where it has none, users it does not have.
     async fn look(&mut self, turn: u64) -> Result<(), Fault> {
         for at in 0..A_TURN {
-            let number = (turn * A_TURN + at).wrapping_mul(0x2545_f491_4f6c_dd1d) % self.rows.max(1);
+            let number =
+                (turn * A_TURN + at).wrapping_mul(0x2545_f491_4f6c_dd1d) % self.rows.max(1);
             let subject = subject(number)?;
             let start = Instant::now();
             let found = self.store.find(&subject).await?;

@@ -23,11 +23,7 @@ mod fleet;
 mod lookups;
 
 use std::{error::Error, io::Write, path::Path, process::ExitCode};
-use usher::domain::{
-    identity::IdentityKey,
-    secret::Secret,
-    subject::Subject,
-};
+use usher::domain::{identity::IdentityKey, secret::Secret, subject::Subject};
 
 /// usher's allocator.
 #[global_allocator]

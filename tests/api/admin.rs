@@ -276,18 +276,20 @@ async fn a_client_that_goes_away_ends_its_import_and_the_next_one_need_not_wait(
     use tokio::io::AsyncWriteExt as _;
     let (_idp, place, usher) = house().await;
     let ops = Operator::of(&place, &usher);
-    let mut stream = tokio::net::TcpStream::connect(ops.to).await.unwrap();
     let head = format!(
         "POST /api/identity-import HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n\
          namespace,subject,identity\ncorp,half,half\n",
         ops.token
     );
-    stream.write_all(head.as_bytes()).await.unwrap();
     let whole = "namespace,subject,identity\ncorp,whole,whole\n";
-    // Busy as long as the first is under way.
-    eventually(async || {
-        let busy = ops.import("", "namespace,subject,identity\n").await;
-        (busy.status == 429).then(|| assert!(!busy.header("retry-after").is_empty()))
+    // Until it is the first that is under way and the second that has to wait.
+    let stream = eventually(async || {
+        let mut stream = tokio::net::TcpStream::connect(ops.to).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let second = ops.import("", "namespace,subject,identity\n").await;
+        let waits = second.status == 429 && !second.header("retry-after").is_empty();
+        let goes_on = stream.try_read(&mut [0]).is_err();
+        (waits && goes_on).then_some(stream)
     })
     .await;
     drop(stream);

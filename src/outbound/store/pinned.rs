@@ -7,33 +7,30 @@ use crate::{
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
 };
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use arc_swap::ArcSwapOption;
+use std::sync::Arc;
 
 /// Any store, in which nothing is bound that was not pinned.
 #[derive(Debug)]
 pub struct PinnedStore {
     store: Arc<dyn BindingStore>,
-    wanted: OnceLock<Pin>,
-    holds: AtomicBool,
+    /// What was wanted last, until it is pinned.
+    wanted: ArcSwapOption<Pin>,
 }
 
 impl PinnedStore {
-    /// In front of `store`. The first [`BindingStore::pin`] counts, whether or not it succeeds.
+    /// In front of `store`. The last [`BindingStore::pin`] counts, also where it found nobody.
     pub fn new(store: Arc<dyn BindingStore>) -> Self {
-        Self { store, wanted: OnceLock::new(), holds: AtomicBool::new(false) }
+        Self { store, wanted: ArcSwapOption::empty() }
     }
 
     /// Pins what is wanted, unless that was done.
     async fn make_sure(&self) -> Result<(), PinError> {
-        if self.holds.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        if let Some(wanted) = self.wanted.get() {
-            self.store.pin(wanted).await?;
-            self.holds.store(true, Ordering::Release);
+        let wanted = self.wanted.load_full();
+        if let Some(pin) = &wanted {
+            self.store.pin(pin).await?;
+            // Unless a reload wants something else meanwhile.
+            self.wanted.compare_and_swap(&wanted, None);
         }
         Ok(())
     }
@@ -69,10 +66,13 @@ impl BindingStore for PinnedStore {
 
     fn pin<'a>(&'a self, pin: &'a Pin) -> Reply<'a, Result<(), PinError>> {
         Box::pin(async move {
-            if self.wanted.set(pin.clone()).is_err() {
-                return self.store.pin(pin).await;
+            let wanted = self.wanted.swap(Some(Arc::new(pin.clone())));
+            let pinned = self.make_sure().await;
+            if matches!(pinned, Err(PinError::OtherKey(_) | PinError::OtherFormat { .. })) {
+                // Refused, and so what was wanted before goes on.
+                self.wanted.store(wanted);
             }
-            self.make_sure().await
+            pinned
         })
     }
 
@@ -91,6 +91,7 @@ mod tests {
         outbound::store::contract::{self, identity, pin, subject},
         ports::store::MemoryStore,
     };
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const FIRST: &str = "63458b39";
     const SECOND: &str = "00000001";

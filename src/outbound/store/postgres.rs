@@ -50,6 +50,8 @@ pub struct PostgresDriver {
     migrate: bool,
     /// Whether the schema was found to be this release's.
     fits: AtomicBool,
+    /// Whether this driver brought it to that.
+    migrated: AtomicBool,
     /// Whether a pooler was seen to mix up prepared statements.
     pooled: AtomicBool,
     place: Box<str>,
@@ -136,6 +138,7 @@ impl PostgresDriver {
             entropy,
             migrate: config.migrate,
             fits: AtomicBool::new(false),
+            migrated: AtomicBool::new(false),
             pooled: AtomicBool::new(false),
             place,
         })
@@ -172,7 +175,8 @@ impl PostgresDriver {
             return Ok(());
         }
         if self.migrate {
-            schema::advance(link, left(end)).await?;
+            let is_new = schema::advance(link, left(end)).await?;
+            self.migrated.fetch_or(is_new, Ordering::Relaxed);
         } else if schema::look(link).await? == schema::Found::Behind {
             return Err(Trouble::Unfit(UnfitPostgres::Behind));
         }
@@ -280,7 +284,9 @@ impl Driver for PostgresDriver {
 
     async fn migrate(&self) -> Result<bool, StoreError> {
         let end = Instant::now() + Pace::Bulk.deadline();
-        self.within(end, Pace::Request, &Advance(end)).await.map_err(Trouble::into_error)
+        let advanced = self.within(end, Pace::Request, &Advance(end)).await;
+        let is_new = advanced.map_err(Trouble::into_error)?;
+        Ok(is_new || self.migrated.load(Ordering::Relaxed))
     }
 }
 

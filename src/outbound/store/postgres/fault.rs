@@ -75,7 +75,7 @@ impl Unreachable {
             Self::NoDatabase
         } else if *code == SqlState::TOO_MANY_CONNECTIONS {
             Self::Full
-        } else if is_ending(code) {
+        } else if STARTING.contains(code) {
             Self::Starting
         } else {
             Self::Refused(code.code().into())
@@ -255,16 +255,14 @@ impl From<Fault> for Trouble {
     }
 }
 
+/// What a server says that is starting or stopping.
+const STARTING: [SqlState; 3] =
+    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+
 /// Whether the server ends this connection, or is about to.
 fn is_ending(code: &SqlState) -> bool {
-    // Class 08 is about connections, 57P0x and 25P0x about sessions that the server ends.
+    // Class 08 is about connections, 25P0x and 57P0x about sessions that the server ends.
     code.code().starts_with("08")
-        || [
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        ]
-        .contains(code)
-        || matches!(code.code(), "57P05" | "25P04")
+        || STARTING.contains(code)
+        || matches!(code.code(), "25P03" | "25P04" | "57P05")
 }

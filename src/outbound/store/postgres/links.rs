@@ -172,9 +172,9 @@ mod tests {
     #[test]
     fn p15_a_server_that_is_away_is_tried_again_within_2_s_and_not_before_100_ms() {
         let (soonest, latest) = (rests(0), rests(255));
-        assert!(soonest.iter().all(|rest| *rest == SHORTEST), "{soonest:?}");
+        assert!(soonest.iter().all(|rest| *rest == Duration::from_millis(100)), "{soonest:?}");
         assert_eq!(latest.first(), Some(&Duration::from_millis(200)));
-        assert_eq!(latest.last(), Some(&LONGEST), "{latest:?}");
+        assert_eq!(latest.last(), Some(&Duration::from_secs(2)), "{latest:?}");
         assert!(latest.is_sorted());
     }
 

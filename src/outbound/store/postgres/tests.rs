@@ -72,18 +72,27 @@ pub(super) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::start())
 }
 
-/// The databases that the contract's tests get, made before, since they ask for them where nothing can be awaited.
-async fn stores(number: usize) -> Vec<Arc<SqlStore<PostgresDriver>>> {
-    let mut stores = Vec::new();
-    for _ in 0..number {
-        let driver = driver(&database().await, 4);
-        stores.push(Arc::new(SqlStore::new(driver, clock())));
-    }
-    stores
+/// A driver on an empty database, for tests that ask where nothing can be awaited.
+fn fresh() -> PostgresDriver {
+    let made = || tokio::runtime::Handle::current().block_on(database());
+    driver(&tokio::task::block_in_place(made), 4)
+}
+
+fn store() -> Arc<SqlStore<PostgresDriver>> {
+    Arc::new(SqlStore::new(fresh(), contract::clock()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgresql_keeps_the_contract_of_every_store() {
-    let stores = std::sync::Mutex::new(stores(10).await);
-    contract::holds(|| stores.lock().unwrap().pop().expect("there are enough stores")).await;
+async fn it_keeps_the_contract_of_every_store() {
+    contract::holds(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_the_contract_of_every_registry() {
+    contract::registry::holds(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_the_contract_where_any_statement_fails() {
+    contract::faulty::holds(fresh).await;
 }

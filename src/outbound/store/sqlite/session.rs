@@ -51,7 +51,11 @@ impl Mode {
 
     fn prepare(self, connection: &mut Connection) -> Result<(), UnfitStore> {
         match self {
-            Self::Reads | Self::Writes(Haste::Hurried) => {}
+            Self::Reads => {}
+            // What others lay into the log is theirs to tidy up; they do so after 1 000 pages.
+            Self::Writes(Haste::Hurried) => {
+                connection.pragma_update(None, "wal_autocheckpoint", 3_000)?;
+            }
             Self::Writes(Haste::Patient) => connection.busy_handler(Some(wait_long))?,
             Self::Writes(Haste::Aside) => {
                 connection.busy_handler(Some(wait_long))?;

@@ -40,6 +40,11 @@ async fn a_schema_of_fewer_steps_gets_the_others_and_is_asked_for_where_it_may_n
     assert!(never.migrate().await.unwrap());
     assert!(!never.migrate().await.unwrap());
     never.open().await.unwrap();
+    // Also where opening it has done so already.
+    let fresh = database().await;
+    let auto = driver(&fresh, 1);
+    auto.open().await.unwrap();
+    assert!(auto.migrate().await.unwrap());
     assert_eq!(number(&server, "SELECT count(*) FROM identities").await, 1);
 }
 
