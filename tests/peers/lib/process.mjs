@@ -21,6 +21,7 @@ class Child {
     this.name = name;
     this.lastSignal = lastSignal;
     this.lines = [];
+    this.printed = [];
     this.logFile = join(logFolder, `${String(++started).padStart(2, '0')}-${name}.log`);
     this.log = createWriteStream(this.logFile);
     this.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
@@ -30,17 +31,22 @@ class Child {
       this.process.once('exit', (code, signal) => { running.delete(this); resolve({ code, signal }); });
     });
     this.exited.then((how) => { this.how = how; });
-    for (const stream of [this.process.stdout, this.process.stderr]) this.#read(stream);
+    /** Like `exited`, and all it printed has been read. */
+    this.closed = new Promise((resolve) => { this.process.once('close', resolve).once('error', resolve); }).then(() => this.exited);
+    this.#read(this.process.stdout, this.printed);
+    this.#read(this.process.stderr);
   }
 
-  #read(stream) {
+  #read(stream, more) {
     let rest = '';
     stream.setEncoding('utf8').on('data', (text) => {
       this.log.write(text);
       const parts = (rest + text).split('\n');
       rest = parts.pop();
-      this.lines.push(...parts);
-      if (this.lines.length > 20_000) this.lines.splice(0, 10_000);
+      for (const lines of [this.lines, ...(more ? [more] : [])]) {
+        lines.push(...parts);
+        if (lines.length > 20_000) lines.splice(0, 10_000);
+      }
     });
   }
 

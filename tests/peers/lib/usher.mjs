@@ -103,9 +103,9 @@ export async function lay(t, change, { secret = randomBytes(16).toString('hex'),
   return place;
 }
 
-/** Starts `usher serve` on a laid place and waits for /startupz; with `ready` also for /readyz. */
-export async function run(t, place, { ready = true } = {}) {
-  const child = start('usher', binary, ['serve', '--config', place.configFile], { cwd: place.home, env: bareEnvironment({ STATE_DIRECTORY: place.state }) });
+/** Starts `usher serve` on a laid place and waits for /startupz; with `ready` also for /readyz. `program` is another build of it. */
+export async function run(t, place, { ready = true, program = binary } = {}) {
+  const child = start('usher', program, ['serve', '--config', place.configFile], { cwd: place.home, env: bareEnvironment({ STATE_DIRECTORY: place.state }) });
   t.after(() => child.stop('SIGKILL'));
   const usher = new Usher(child, place);
   await child.until(async () => (await usher.health('/startupz')).status === 200, 20, '/startupz 200');
