@@ -90,8 +90,8 @@ async function certify(home, owner) {
   return readFile(join(home, 'ca.pem'), 'utf8');
 }
 
-/** Starts a fresh server; it ends when the test is over. */
-export async function startPostgres(t) {
+/** Starts a fresh server, which lets `postgres` in, or with `trusting` everybody; it ends when the test is over. */
+export async function startPostgres(t, { trusting = false } = {}) {
   const home = await mkdtemp(join(tmpdir(), 'usher-postgres-'));
   await chmod(home, 0o755);
   const id = (flag) => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }));
@@ -107,12 +107,13 @@ listen_addresses = '127.0.0.1'
 port = ${postgres.port}
 unix_socket_directories = '${postgres.data}'
 max_connections = 200
-ssl = on
+ssl = ${trusting ? 'off' : 'on'}
+recovery_init_sync_method = syncfs
 ssl_cert_file = '${join(home, 'server.pem')}'
 ssl_key_file = '${join(home, 'server.key')}'
 log_min_messages = warning
 `);
-  await writeFile(join(postgres.data, 'pg_hba.conf'), 'host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n');
+  await writeFile(join(postgres.data, 'pg_hba.conf'), `host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 ${trusting ? 'trust' : 'scram-sha-256'}\n`);
   await postgres.start();
   return postgres;
 }
