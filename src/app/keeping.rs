@@ -47,7 +47,7 @@ pub(super) async fn settle(registry: Arc<dyn Registry>, clock: Arc<dyn Clock>, s
         loop {
             let moved = tokio::select! {
                 () = &mut stop => return,
-                moved = registry.settle(clock.now(), ROWS) => moved,
+                moved = registry.tidy(clock.now(), ROWS) => moved,
             };
             // A store that is silent is noted elsewhere.
             if !moved.unwrap_or(false) {

@@ -97,6 +97,12 @@ pub trait Registry: Debug + Send + Sync {
     /// one that was given up. `true` while there are more. Harmless at any time, by any process.
     fn settle(&self, at: Timestamp, limit: usize) -> Reply<'_, Result<bool, StoreError>>;
 
+    /// The same for what nobody else is at: an import that holds is left to its own process for as long as that moves
+    /// its rows.
+    fn tidy(&self, at: Timestamp, limit: usize) -> Reply<'_, Result<bool, StoreError>> {
+        self.settle(at, limit)
+    }
+
     /// Gives an import up that does not hold yet; [`Registry::settle`] clears it away.
     fn abandon(&self, import: ImportId) -> Reply<'_, Result<(), StoreError>>;
 

@@ -13,6 +13,9 @@ use crate::{
 /// How long an import may do nothing before its process counts as gone, in seconds.
 const SILENCE: i64 = 120;
 
+/// How long whoever settles one may do nothing before somebody else goes on with it, in seconds.
+const PAUSE: i64 = 10;
+
 /// Begins one, unless another is under way.
 #[derive(Debug)]
 pub(super) struct Begin(pub(super) Author);
@@ -123,22 +126,36 @@ impl Job for Abandon {
     }
 }
 
+/// Whose imports are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Any that holds or was given up.
+    Anybodys,
+    /// Only those whose process does nothing any more.
+    Nobodys,
+}
+
 /// Whether there is anything to settle.
 #[derive(Debug)]
-pub(super) struct IsUnsettled(pub(super) Timestamp);
+pub(super) struct IsUnsettled {
+    pub(super) whose: Whose,
+    pub(super) at: Timestamp,
+}
 
 impl Job for IsUnsettled {
     type Answer = bool;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<bool, Fault> {
         let gate = gate::look(tx, "").await?;
-        Ok(due(tx, gate, self.0).await?.is_some() || gate::has_old(tx, self.0).await?)
+        let due = due(tx, gate, self.whose, self.at).await?;
+        Ok(due.is_some() || gate::has_old(tx, self.at).await?)
     }
 }
 
 /// Settles some of it.
 #[derive(Debug)]
 pub(super) struct Settle {
+    pub(super) whose: Whose,
     pub(super) at: Timestamp,
     pub(super) limit: usize,
 }
@@ -149,14 +166,17 @@ impl Job for Settle {
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<bool, Fault> {
         let gate = gate::hold(tx).await?;
         gate::prune(tx, self.at).await?;
-        match due(tx, gate, self.at).await? {
-            Some((Stage::Applied, import)) => imported::move_some(tx, import, self.limit).await,
-            Some((Stage::GivenUp, import)) => imported::clear_some(tx, import, self.limit).await,
-            Some((Stage::Staging | Stage::Checking | Stage::Overtaken, import)) => {
+        let Some((stage, import)) = due(tx, gate, self.whose, self.at).await? else {
+            return Ok(false);
+        };
+        beat(tx, import, self.at).await?;
+        match stage {
+            Stage::Applied => imported::move_some(tx, import, self.limit).await,
+            Stage::GivenUp => imported::clear_some(tx, import, self.limit).await,
+            Stage::Staging | Stage::Checking | Stage::Overtaken => {
                 gate::set_import(tx, Some((Stage::GivenUp, import))).await?;
                 Ok(true)
             }
-            None => Ok(false),
         }
     }
 }
@@ -165,16 +185,17 @@ impl Job for Settle {
 async fn due<T: Tx>(
     tx: &mut T,
     gate: Gate,
+    whose: Whose,
     at: Timestamp,
 ) -> Result<Option<(Stage, ImportId)>, Fault> {
     let Some((stage, import)) = gate.import else { return Ok(None) };
-    match stage {
-        Stage::Applied | Stage::GivenUp => Ok(Some((stage, import))),
-        Stage::Staging | Stage::Checking | Stage::Overtaken => {
-            let sql = "SELECT beat FROM imports WHERE id = $1";
-            let rows = tx.rows(sql, &[number(import.0).into()]).await?;
-            let beat = rows.first().ok_or(Fault::Damaged)?.int(0)?;
-            Ok((seconds(at) - beat > SILENCE).then_some((stage, import)))
-        }
-    }
+    let allowed = match (stage, whose) {
+        (Stage::Applied | Stage::GivenUp, Whose::Anybodys) => return Ok(Some((stage, import))),
+        (Stage::Applied | Stage::GivenUp, Whose::Nobodys) => PAUSE,
+        (Stage::Staging | Stage::Checking | Stage::Overtaken, _) => SILENCE,
+    };
+    let sql = "SELECT beat FROM imports WHERE id = $1";
+    let rows = tx.rows(sql, &[number(import.0).into()]).await?;
+    let beat = rows.first().ok_or(Fault::Damaged)?.int(0)?;
+    Ok((seconds(at) - beat > allowed).then_some((stage, import)))
 }

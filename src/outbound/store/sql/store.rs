@@ -5,7 +5,7 @@ use super::{
     binding::{Bind, Find},
     changing::Alter,
     comparing::Compare,
-    importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle},
+    importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle, Whose},
     pinning::{IsPinned, PinDown},
     reading::{About, FileRows, Holders, List, Since},
     rekeying::RekeyAll,
@@ -40,6 +40,18 @@ impl<D: Driver> SqlStore<D> {
     /// What runs its jobs.
     pub(in crate::outbound::store) fn driver(&self) -> &D {
         &self.driver
+    }
+
+    async fn settle_for(
+        &self,
+        whose: Whose,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<bool, StoreError> {
+        if !self.driver.read(IsUnsettled { whose, at }, Request).await? {
+            return Ok(false);
+        }
+        self.driver.write(Settle { whose, at, limit }, Aside).await
     }
 
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
@@ -182,12 +194,11 @@ impl<D: Driver> Registry for SqlStore<D> {
     }
 
     fn settle(&self, at: Timestamp, limit: usize) -> Reply<'_, Result<bool, StoreError>> {
-        Box::pin(async move {
-            if !self.driver.read(IsUnsettled(at), Request).await? {
-                return Ok(false);
-            }
-            self.driver.write(Settle { at, limit }, Aside).await
-        })
+        Box::pin(self.settle_for(Whose::Anybodys, at, limit))
+    }
+
+    fn tidy(&self, at: Timestamp, limit: usize) -> Reply<'_, Result<bool, StoreError>> {
+        Box::pin(self.settle_for(Whose::Nobodys, at, limit))
     }
 
     fn abandon(&self, import: ImportId) -> Reply<'_, Result<(), StoreError>> {

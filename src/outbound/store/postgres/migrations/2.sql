@@ -71,8 +71,8 @@ CREATE TABLE staged (
     PRIMARY KEY (import, namespace, subject, waits, identity)
 );
 
-CREATE INDEX staged_by_identity ON staged (import, identity);
-CREATE INDEX staged_by_folded ON staged (import, namespace, folded) WHERE waits = 1;
+CREATE INDEX staged_by_identity ON staged (identity);
+CREATE INDEX staged_by_folded ON staged (namespace, folded) WHERE waits = 1;
 
 -- The number of the newest edition. Whoever changes something takes this row first, and first sights share it.
 INSERT INTO meta (key, value) VALUES ('edition', '0');
