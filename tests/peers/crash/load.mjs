@@ -111,7 +111,7 @@ export class Load {
       // Whoever it is about stays busy until it is known whether it happened.
       this.doubts.push(operation);
       note('in doubt');
-      if (answer.killed && !this.isEnding && this.#chance(0.5)) await scene.store.pass(scene.place);
+      if (answer.killed && !this.isEnding && this.#chance(0.5)) await scene.store.pass();
       return;
     }
     const verdict = operation.accept(answer);
