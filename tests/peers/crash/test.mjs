@@ -56,7 +56,7 @@ class Trial {
     const { scene } = this, { model, operator } = scene, found = foundOf(await operator.rows());
     for (const operation of doubts.sort((one, other) => (one instanceof Import) - (other instanceof Import))) {
       if (operation.happened(found)) { operation.apply(); scene.note(`${operation.kind}: had happened`); } else if (operation instanceof Import) scene.again.push(operation);
-      for (const name of operation.about) model.busy.delete(name);
+      model.release(operation.about);
     }
     model.compare(found);
     await together([...model.identities.keys()].filter((identity) => all || model.touched.has(identity)), (identity) => this.#readIdentity(identity));
