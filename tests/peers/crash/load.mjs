@@ -36,7 +36,7 @@ export class Load {
 
   #sight() {
     const race = this.races.pop();
-    if (race) return new Sight(this.model, race.who, race.file);
+    if (race?.file.isUnderWay) return new Sight(this.model, race.who, race.file);
     if (this.#chance(0.7)) return new Sight(this.model, this.#fresh());
     // A change holds within 2 s even on the sidecar that made it, so that nobody returns of whom this process may remember more.
     const { model } = this, isQuiet = (who) => ![keyOf(who), model.held.get(keyOf(who)), model.derive(who)].some((name) => model.touched.has(name));
@@ -97,9 +97,11 @@ export class Load {
     const { model } = this;
     while (!this.isEnding && !this.failure) {
       const operation = await next();
-      if (!operation || operation.about.some((name) => model.busy.has(name))) { await sleep(1); continue; }
-      for (const name of operation.about) model.busy.add(name);
+      if (!operation || (!operation.rival && model.isBusy(operation.about))) { await sleep(1); continue; }
+      model.hold(operation.about);
+      operation.isUnderWay = true;
       try { await this.#perform(operation); } catch (error) { this.failure ??= error; }
+      operation.isUnderWay = false;
     }
   }
 
@@ -111,12 +113,12 @@ export class Load {
       // Whoever it is about stays busy until it is known whether it happened.
       this.doubts.push(operation);
       note('in doubt');
-      if (answer.killed && !this.isEnding && this.#chance(0.5)) await scene.store.pass(scene.place);
+      if (answer.killed && !this.isEnding && this.#chance(0.5)) await scene.store.pass();
       return;
     }
     const verdict = operation.accept(answer);
     note(verdict);
-    for (const name of operation.about) model.busy.delete(name);
+    model.release(operation.about);
     if (operation instanceof Import && (verdict === 'busy' || (operation.isDone && verdict !== 'again' && this.#chance(0.3)))) scene.again.push(operation);
   }
 

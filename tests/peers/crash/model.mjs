@@ -37,13 +37,24 @@ export class Model {
     // For drawing lots.
     this.people = [];
     this.names = [];
-    // Whom an operation is about that is under way or in doubt; nobody else may be about them.
-    this.busy = new Set();
+    // Whom operations are about that are under way or in doubt, and how many; no other one may be about them.
+    this.busy = new Map();
     // The identities, and the keys of subjects, of which something happened since they were last read back.
     this.touched = new Set();
   }
 
   derive({ namespace, subject }) { return opaqueIdentity(this.identityKey, namespace, subject); }
+
+  isBusy(names) { return names.some((name) => this.busy.has(name)); }
+
+  hold(names) { for (const name of names) this.busy.set(name, (this.busy.get(name) ?? 0) + 1); }
+
+  release(names) {
+    for (const name of names) {
+      const others = this.busy.get(name) - 1;
+      if (others) this.busy.set(name, others); else this.busy.delete(name);
+    }
+  }
 
   bear(identity, { isRetired = false, history = [] } = {}) {
     this.identities.set(identity, { isRetired, subjects: new Map(), history });

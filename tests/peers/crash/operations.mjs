@@ -24,8 +24,7 @@ export class Sight {
     this.expected = model.prospect(who);
     const held = model.held.get(this.key);
     this.isNew = held === undefined && this.expected.status === 200;
-    // The import is about the same ones.
-    this.about = rival ? [] : [this.key, this.derived, ...(held === undefined ? [] : [held])];
+    this.about = [this.key, this.derived, ...(held === undefined ? [] : [held]), ...(rival ? [rival.identityOf(this.key)] : [])];
   }
 
   send({ usher, issuer, agent }) { return usher.exchange(issuer.token(this.who.subject), { agent }); }

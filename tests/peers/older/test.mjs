@@ -9,18 +9,18 @@ import { steadyLoad, tally } from '../lib/load.mjs';
 import { issuerSection, startIssuer } from '../lib/issuer.mjs';
 import { opaqueIdentity } from '../lib/jwt.mjs';
 import { Operator, fileOf } from '../lib/registry.mjs';
-import { stores } from '../lib/stores.mjs';
+import { openSqlite } from '../lib/stores.mjs';
 import { lay, problem, run, yaml } from '../lib/usher.mjs';
 
 const RATE = 100, SECONDS = 8, KNOWN = 40;
 const older = resolve(process.env.OLDER_USHER_BIN ?? 'the previous build, which tests/run makes');
 
 test('the previous build serves under load on the store that this one has migrated', { timeout: 200_000 }, async (t) => {
-  const issuer = await startIssuer({ algorithm: 'ES256' }), store = stores.sqlite;
+  const issuer = await startIssuer({ algorithm: 'ES256' });
   t.after(() => issuer.close());
-  const place = await lay(t, {}), beside = await lay(t, {}, { identityKey: place.identityKey }), section = await store.lay(place, t);
+  const place = await lay(t, {}), beside = await lay(t, {}, { identityKey: place.identityKey }), store = await openSqlite(t, place);
   for (const one of [place, beside]) {
-    one.configuration = { ...one.configuration, store: section, issuers: [issuerSection(issuer.url, { namespace: 'corp' })] };
+    one.configuration = { ...one.configuration, store: store.section, issuers: [issuerSection(issuer.url, { namespace: 'corp' })] };
     await writeFile(one.configFile, yaml(one.configuration), { mode: 0o600 });
   }
   const derive = (subject) => opaqueIdentity(place.identityKey, 'corp', subject), expected = new Map();
@@ -87,7 +87,7 @@ test('the previous build serves under load on the store that this one has migrat
   await Promise.all([all(back, expected.keys()), all(fresh, expected.keys())]);
   await back.stop();
   await fresh.stop();
-  await store.check(place);
+  await store.check();
 
   const again = await run(t, place);
   await all(again, expected.keys());

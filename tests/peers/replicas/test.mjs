@@ -19,16 +19,16 @@ import { conversationsToken, lay, problem, run, yaml } from '../lib/usher.mjs';
 const WITHIN = 2000, ROUNDS = 4;
 
 /** Two places that share an identity key and a store, each with listeners and a state directory of its own. */
-async function pair(t, store) {
+async function pair(t, open) {
   const [corp, partners] = [await startIssuer({ algorithm: 'ES256' }), await startIssuer({ algorithm: 'ES256' })];
   t.after(() => Promise.all([corp.close(), partners.close()]));
   const identityKey = randomBytes(32).toString('hex'), places = [await lay(t, {}, { identityKey }), await lay(t, {}, { identityKey })];
-  const shared = await store.lay(places[0], t), egress = await freePorts(2);
+  const { section } = await open(t, places[0]), egress = await freePorts(2);
   const until = new Date(Date.now() + 7 * 86_400_000).toISOString().slice(0, 10);
   for (const [at, place] of places.entries()) {
     place.lookUp = `http://127.0.0.1:${egress[at]}/usher/identities`;
     place.configuration = {
-      ...place.configuration, store: shared,
+      ...place.configuration, store: section,
       issuers: [issuerSection(corp.url, { namespace: 'corp' }), issuerSection(partners.url, { namespace: 'partners', adopt: { claim: 'email', until } })],
       egress: { lookup: ['corp', 'partners'] },
       listen: { ...place.configuration.listen, egress: `127.0.0.1:${egress[at]}` },
@@ -91,9 +91,9 @@ class Watch {
   get told() { return [...this.worst].map(([what, ms]) => `${what} ${Math.round(ms)} ms`).join(', '); }
 }
 
-for (const store of Object.values(stores)) {
-  test(`${store.name}: two sidecars see within 2 s what \`usher identity\` does beside them`, { timeout: 200_000 }, async (t) => {
-    const { places, corp, partners, derive } = await pair(t, store), [place] = places;
+for (const { name: database, open } of stores) {
+  test(`${database}: two sidecars see within 2 s what \`usher identity\` does beside them`, { timeout: 200_000 }, async (t) => {
+    const { places, corp, partners, derive } = await pair(t, open), [place] = places;
     const ushers = await Promise.all(places.map((one) => run(t, one))), watch = new Watch(ushers, t);
     /** Somebody with a token that both sidecars remember, and so their identity. */
     const member = async (subject) => {
@@ -140,12 +140,12 @@ for (const store of Object.values(stores)) {
       // The others were left alone.
       for (const usher of ushers) assert.equal(await given(usher, people.alice.token), alice);
     }
-    t.diagnostic(`${store.name}, the worst of ${2 * ROUNDS} each: ${watch.told}`);
+    t.diagnostic(`${database}, the worst of ${2 * ROUNDS} each: ${watch.told}`);
     for (const usher of ushers) await usher.stop();
   });
 
-  test(`${store.name}: another key stops a running sidecar from deriving, and nobody it knows`, { timeout: 120_000 }, async (t) => {
-    const { places, corp, derive } = await pair(t, store), [place] = places;
+  test(`${database}: another key stops a running sidecar from deriving, and nobody it knows`, { timeout: 120_000 }, async (t) => {
+    const { places, corp, derive } = await pair(t, open), [place] = places;
     const ushers = await Promise.all(places.map((one) => run(t, one))), watch = new Watch(ushers, t);
     const alice = corp.token('alice'), next = randomBytes(32).toString('hex'), [file, other] = ['next-key', 'other-key'].map((name) => join(place.home, name));
     for (const usher of ushers) assert.equal(await given(usher, alice), derive('alice'));
@@ -184,12 +184,12 @@ for (const store of Object.values(stores)) {
       assert.equal(await given(usher, corp.token('alice')), derive('alice'));
       problem(await usher.exchange(corp.token('zoe')), 503, 'store_unavailable', 'retry');
     }
-    t.diagnostic(`${store.name}: ${watch.told}`);
+    t.diagnostic(`${database}: ${watch.told}`);
     for (const usher of fresh) await usher.stop();
   });
 
-  test(`${store.name}: \`usher identity\` needs no sidecar`, { timeout: 60_000 }, async (t) => {
-    const { places, corp, derive } = await pair(t, store), [place] = places, json = async (...args) => JSON.parse((await ordered(place, ...args)).text);
+  test(`${database}: \`usher identity\` needs no sidecar`, { timeout: 60_000 }, async (t) => {
+    const { places, corp, derive } = await pair(t, open), [place] = places, json = async (...args) => JSON.parse((await ordered(place, ...args)).text);
     const fails = async (code, ...args) => { const done = await identity(place, ...args); assert.equal(done.code, code, `usher identity ${args.join(' ')}: ${done.complaint}`); };
     await writeFile(join(place.home, 'users.csv'), fileOf([{ namespace: 'corp', subject: 'alice', identity: 'alice@example.com' }, { namespace: 'corp', subject: 'zoë "z", 李', identity: 'zoe' }], 'csv'));
     assert.deepEqual([(await json('import', 'users.csv', '--dry-run')).new, (await json('import', 'users.csv')).new, (await json('import', 'users.csv')).new], [2, 2, 0]);
@@ -218,8 +218,8 @@ for (const store of Object.values(stores)) {
     await usher.stop();
   });
 
-  test(`${store.name}: Alice's backend learns Bob's identity before Bob signs in, and it is his`, { timeout: 60_000 }, async (t) => {
-    const { places, corp, derive } = await pair(t, store), ushers = await Promise.all(places.map((one) => run(t, one)));
+  test(`${database}: Alice's backend learns Bob's identity before Bob signs in, and it is his`, { timeout: 60_000 }, async (t) => {
+    const { places, corp, derive } = await pair(t, open), ushers = await Promise.all(places.map((one) => run(t, one)));
     const sighting = (known) => ({ namespace: 'corp', subject: 'bob', identity: derive('bob'), known });
     for (const place of places) assert.deepEqual(await lookedUp(place, 'corp', 'bob', 'carol'), [sighting(false), { namespace: 'corp', subject: 'carol', identity: derive('carol'), known: false }]);
     // In this one a first sign-in may take an identity that waits, so that only a token can tell.
