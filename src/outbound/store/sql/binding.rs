@@ -73,6 +73,9 @@ impl Job for Bind {
         if !tx.rows(sql, &[(&*sight.erased).into()]).await?.is_empty() {
             return Ok(Ok(Binding::Retired.into()));
         }
+        if let Some((Stage::Checking, import)) = gate.import {
+            overtake(tx, import, sight).await?;
+        }
         if let Some(wanted) = &sight.adopt
             && let Some(answer) = adopt(tx, sight, wanted).await?
         {
@@ -88,9 +91,6 @@ impl Job for Bind {
                 // What this process derives is not what the others would.
                 return Ok(Err(BindError::Store(StoreError::Rekeyed(pinned))));
             }
-        }
-        if let Some((Stage::Checking, import)) = gate.import {
-            overtake(tx, import, sight).await?;
         }
         give(tx, sight).await
     }

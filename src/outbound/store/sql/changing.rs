@@ -28,6 +28,7 @@ impl Job for Alter {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Outcome, Fault> {
         let gate = gate::hold(tx).await?;
+        gate::overtake(tx, gate).await?;
         let author = &self.author;
         match &self.change {
             Change::Link { identity, subject } => link(tx, identity, subject, author).await,
@@ -191,8 +192,14 @@ async fn retire_subject<T: Tx>(
                VALUES ($1, 'active', $2, 'derived', $3) ON CONFLICT (identity) DO NOTHING";
     let (at, fingerprint) = (gate::seconds(author.at), fingerprint.to_string());
     let values = [name.into(), at.into(), fingerprint.as_str().into()];
-    if tx.run(sql, &values).await? == 0 && !holders(tx, identity).await?.is_empty() {
-        return Ok(Err(Conflict::Taken.into()));
+    if tx.run(sql, &values).await? == 0 {
+        if !holders(tx, identity).await?.is_empty() {
+            return Ok(Err(Conflict::Taken.into()));
+        }
+        if state(tx, identity).await?.as_deref() == Some("retired") {
+            // Erased, or unlinked: asked again it is retired without being named here.
+            return Ok(Ok(done(identity, false)));
+        }
     }
     insert_subject(tx, subject, identity, author).await?;
     // One that was retired already has its event; this subject's first sight changes nothing for anybody else.

@@ -95,6 +95,14 @@ pub(super) async fn set_import<T: Tx>(
     Ok(())
 }
 
+/// Makes an import that is being compared compare again: an operator changed what it was compared with.
+pub(super) async fn overtake<T: Tx>(tx: &mut T, gate: Gate) -> Result<(), Fault> {
+    match gate.import {
+        Some((Stage::Checking, import)) => set_import(tx, Some((Stage::Overtaken, import))).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Counts the edition up, for whoever holds the gate.
 pub(super) async fn bump<T: Tx>(tx: &mut T) -> Result<i64, Fault> {
     let sql = "UPDATE meta SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) \

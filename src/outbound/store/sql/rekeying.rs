@@ -35,7 +35,9 @@ impl Job for RekeyAll {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let rekey = &self.rekey;
-        let pinned = gate::hold(tx).await?.fingerprint;
+        let gate = gate::hold(tx).await?;
+        gate::overtake(tx, gate).await?;
+        let pinned = gate.fingerprint;
         let wanted = rekey.new.as_ref().map_or(rekey.old.fingerprint(), IdentityKey::fingerprint);
         if let Some(pinned) = pinned
             && pinned != rekey.old.fingerprint()

@@ -151,6 +151,8 @@ pub(super) fn open(path: &Path, migrates: bool) -> Result<(Connection, bool), Un
     connection.pragma_update(None, "foreign_keys", true)?;
     // KiB, where negative. What was read once is remembered in front of the store.
     connection.pragma_update(None, "cache_size", -512)?;
+    // What was erased is gone from the pages too.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
     // A file that was tampered with must not run code of its own.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
