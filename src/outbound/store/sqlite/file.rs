@@ -91,8 +91,13 @@ pub enum UnfitStore {
     )]
     NeedsMigration,
     /// Somebody else holds the lock.
-    #[error("is locked by another process; end the one that holds it")]
-    Locked,
+    #[error(
+        "is locked: another process has been writing to it for longer than {seconds} s; try again, and if it stays so, end the one that holds it (fuser or lsof name it)"
+    )]
+    Locked {
+        /// How long its lock was waited for.
+        seconds: u64,
+    },
     /// WAL needs shared memory, which network file systems do not have.
     #[error(
         "lies on a file system without shared memory, such as NFS; use a local disk or block volume"
@@ -111,7 +116,9 @@ impl From<rusqlite::Error> for UnfitStore {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotDatabase,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Locked { seconds: WAIT.as_secs() }
+            }
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             // SQLite reports most of a full disk as an input/output error.
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Full,
@@ -216,11 +223,15 @@ pub(super) fn open_in_memory() -> Result<Connection, UnfitStore> {
     Ok(connection)
 }
 
-/// Waits up to 4 s for another's lock, less than those wait who asked. SQLite's own handler sleeps longer each time, so that
-/// whoever comes back at once goes first again and again.
+/// How long another's lock is waited for: less than those wait who asked.
+const WAIT: Duration = Duration::from_secs(4);
+
+/// Waits for another's lock. SQLite's own handler sleeps longer each time, so that whoever comes back at once goes first
+/// again and again.
 fn wait(tried: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(2));
-    tried < 2_000
+    const PAUSE: Duration = Duration::from_millis(2);
+    std::thread::sleep(PAUSE);
+    u128::try_from(tried).is_ok_and(|tried| tried < WAIT.as_millis() / PAUSE.as_millis())
 }
 
 /// SQLite would make the file readable to everyone; the others it makes beside it get this one's mode.

@@ -267,6 +267,17 @@ async fn a_later_major_schema_is_refused_also_beneath_a_process_that_runs() {
 }
 
 #[tokio::test]
+async fn who_waits_in_vain_for_another_s_lock_is_told_what_to_do() {
+    let scene = scene().await;
+    let beside = rusqlite::Connection::open(&scene.path).unwrap();
+    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let text = said(&scene.bind("bob").await.unwrap_err());
+    assert!(text.contains("writing to it for longer than 4 s; try again"), "{text}");
+    beside.execute_batch("COMMIT").unwrap();
+    scene.bind("bob").await.unwrap();
+}
+
+#[tokio::test]
 async fn who_only_reads_makes_no_store() {
     let scene = scene().await;
     let wrong = scene.folder.path().join("typo/usher.db");

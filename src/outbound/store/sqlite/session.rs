@@ -51,6 +51,16 @@ impl Mode {
         }
     }
 
+    /// Says how long this one waited, where it was for another's lock.
+    fn waited(self, fault: UnfitStore) -> UnfitStore {
+        match (self, fault) {
+            (Self::Writes(Haste::Patient | Haste::Aside), UnfitStore::Locked { .. }) => {
+                UnfitStore::Locked { seconds: LONG.as_secs() }
+            }
+            (_, fault) => fault,
+        }
+    }
+
     fn prepare(self, connection: &mut Connection) -> Result<(), UnfitStore> {
         match self {
             Self::Reads => {}
@@ -69,10 +79,13 @@ impl Mode {
     }
 }
 
-/// Waits up to a minute for another's lock.
+/// How long one waits for another's lock who is in no hurry.
+const LONG: Duration = Duration::from_mins(1);
+
 fn wait_long(tried: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(5));
-    tried < 12_000
+    const PAUSE: Duration = Duration::from_millis(5);
+    std::thread::sleep(PAUSE);
+    u128::try_from(tried).is_ok_and(|tried| tried < LONG.as_millis() / PAUSE.as_millis())
 }
 
 /// Where a session's database is.
@@ -241,7 +254,8 @@ enum Undone {
 }
 
 fn ran(connection: &mut Connection, mode: Mode, batch: &mut [Box<dyn Work>]) -> Result<(), Undone> {
-    connection.execute_batch(mode.begin()).map_err(|error| Undone::Place(error.into()))?;
+    let begun = connection.execute_batch(mode.begin());
+    begun.map_err(|error| Undone::Place(mode.waited(error.into())))?;
     schema::fits(connection).map_err(Undone::Place)?;
     let mut tx = SqliteTx { connection };
     let done = batch.iter_mut().try_for_each(|work| work.run(&mut tx));
