@@ -47,6 +47,7 @@ pub(super) struct LayAside {
 
 impl Job for LayAside {
     type Answer = Result<(), ImportError>;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         if !is_at(gate::share(tx).await?, self.import, &[Stage::Staging]) {
@@ -73,6 +74,7 @@ pub(super) struct Check {
 
 impl Job for Check {
     type Answer = Result<(), ImportError>;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let stages = [Stage::Staging, Stage::Checking, Stage::Overtaken];
@@ -94,6 +96,7 @@ pub(super) struct Apply {
 
 impl Job for Apply {
     type Answer = Result<(), ImportError>;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let gate = gate::hold(tx).await?;
