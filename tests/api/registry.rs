@@ -383,6 +383,9 @@ async fn rekey_says_how_many_change_and_gives_the_new_keys_identities_from_then_
     assert!(said.contains(fingerprint) && said.contains("restart every sidecar"), "{said}");
     succeeded(output);
     assert_eq!(shown(&place, &[&old])["state"], "retired");
+    let again = identity(&place, &["rekey", "--new-key", &file]);
+    assert!(text(&again.stderr).contains("configure"), "not configured yet");
+    assert!(succeeded(again).starts_with("nothing changes: "));
 
     // The old key is another one now, where a key is needed.
     let named = ["--namespace", "corp", "--subject", "carol", "--reason", "x"];
@@ -403,6 +406,14 @@ async fn rekey_says_how_many_change_and_gives_the_new_keys_identities_from_then_
     assert_ne!(new, old);
     assert_eq!(sidecar.identity(&idp.token("bob")).await, "bobs");
     sidecar.stop().await;
+    let again = identity(&place, &["rekey", "--new-key", &file]);
+    assert_eq!(text(&again.stderr), "", "it is configured");
+    assert_eq!(
+        succeeded(again),
+        format!(
+            "nothing changes: identities are made with the identity key {fingerprint} already\n"
+        )
+    );
     fs::write(place.path("short"), "short\n").unwrap();
     let short = place.path("short").display().to_string();
     assert_eq!(refused(&identity(&place, &["rekey", "--new-key", &short])).0, Some(2));
