@@ -285,11 +285,14 @@ fn what_must_last_needs_a_durable_store() {
         vec!["import", &file],
         vec!["import", &file, "--allow-links"],
         vec!["rekey"],
+        vec!["list"],
+        vec!["list", "--output", "json"],
+        vec!["show", "bob"],
+        vec!["export"],
     ] {
         let (code, said) = refused(&identity(&place, &command));
         assert_eq!((code, said.contains("needs a durable store")), (Some(69), true), "{said}");
     }
-    assert_eq!(done(&place, &["list", "--output", "json"]), "");
 }
 
 /// Waits for a sidecar to give `subject` what `is` accepts, at most 2 s from `since`.
