@@ -260,7 +260,7 @@ fn a_list_is_cut_where_it_was_told_to_and_says_how_to_go_on() {
     };
     let first = identity(&place, &["list", "--output", "json", "--limit", "1200"]);
     assert_eq!(names(&first).len(), 1_200);
-    assert!(text(&first.stderr).contains("--after i01199"), "{}", text(&first.stderr));
+    assert!(text(&first.stderr).contains("--after=i01199"), "{}", text(&first.stderr));
     let rest = identity(&place, &["list", "--output", "json", "--after", "i01199"]);
     assert_eq!(names(&rest), ["\"i01200\"", "\"i01201\"", "\"i01202\""]);
     assert_eq!(text(&rest.stderr), "");
@@ -268,6 +268,28 @@ fn a_list_is_cut_where_it_was_told_to_and_says_how_to_go_on() {
     assert_eq!(text(&table.stdout).lines().count(), 701, "a heading, and a line for each");
     assert_eq!(done(&place, &["list", "--state", "retired", "--output", "json"]), "");
     assert_eq!(done(&place, &["list", "--namespace", "other", "--output", "json"]), "");
+}
+
+#[test]
+fn what_a_list_says_to_go_on_with_is_taken_as_it_stands() {
+    let place = place();
+    let users = "namespace,subject,identity\ncorp,a,-B\ncorp,b,-C d'e\ncorp,c,-D\n";
+    succeeded(import(&place, "users.csv", users, &[]));
+    let mut listed = Vec::new();
+    let mut go_on = String::new();
+    while listed.len() < 3 {
+        let program = env!("CARGO_BIN_EXE_usher");
+        let line = format!(
+            "'{program}' identity --config '{}' list --output json --limit 1 {go_on}",
+            config(&place)
+        );
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        let told = text(&output.stderr);
+        go_on = told.trim().rsplit_once("go on with ").map_or("", |(_, how)| how).to_owned();
+        let found: Value = serde_json::from_str(&succeeded(output)).unwrap();
+        listed.push(found["identity"].as_str().unwrap().to_owned());
+    }
+    assert_eq!((listed, go_on.as_str()), (["-B", "-C d'e", "-D"].map(str::to_owned).into(), ""));
 }
 
 #[test]
