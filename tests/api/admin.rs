@@ -129,6 +129,12 @@ async fn conflicts_are_409_with_the_way_out_and_the_unknown_is_404() {
     ] {
         assert_eq!(refusal(&ops.post(path, &order).await), told(404, "not_found"), "{path}");
     }
+    let guest = json!({"namespace": "urn:usher:guest", "subject": "x", "reason": "r"});
+    let refused = ops.post(&format!("/api/identities/{alice}/links"), &guest).await;
+    assert_eq!(refusal(&refused), told(400, "bad_request"));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("urn:usher: are usher's own"), "{detail}");
+    assert_eq!(refusal(&ops.post("/api/identity-unlink", &guest).await), told(404, "not_found"));
     assert_eq!(refusal(&ops.get("/api/identities/u-nobody").await), told(404, "not_found"));
     usher.stop().await;
 }

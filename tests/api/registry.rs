@@ -249,6 +249,26 @@ fn a_change_needs_a_reason_that_can_be_shown() {
 }
 
 #[test]
+fn p20_no_operator_gives_guests_or_api_tokens_an_identity() {
+    let place = place();
+    succeeded(import(&place, "users.csv", "namespace,subject,identity\ncorp,bob,bob\n", &[]));
+    for namespace in ["urn:usher:guest", "urn:usher:api-token", "urn:usher:x"] {
+        let named = ["--namespace", namespace, "--subject", "a"];
+        let why = ["--reason", "x"];
+        for start in [&["link", "bob"][..], &["retire"]] {
+            let (code, said) = refused(&identity(&place, &[start, &named, &why].concat()));
+            assert_eq!((code, said.contains("urn:usher:")), (Some(64), true), "{said}");
+        }
+        let unknown = identity(&place, &[&["unlink"][..], &named, &why].concat());
+        assert_eq!(refused(&unknown).0, Some(1));
+        assert_eq!(refused(&identity(&place, &[&["show"][..], &named].concat())).0, Some(1));
+    }
+    // What is there can be brought back.
+    let header = "namespace,subject,identity,state\r\n";
+    assert_eq!(done(&place, &["export"]), format!("{header}corp,bob,bob,active\r\n"));
+}
+
+#[test]
 fn a_list_is_cut_where_it_was_told_to_and_says_how_to_go_on() {
     let place = place();
     succeeded(import(&place, "users.csv", &rows(1_203), &[]));

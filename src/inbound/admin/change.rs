@@ -64,7 +64,7 @@ pub(super) async fn make(
     let changed = match wanted {
         Wanted::Link(identity) => {
             let asked: AboutSubject = orders::read(&headers, body, limit).await?;
-            let (subject, why) = asked.take()?;
+            let (subject, why) = asked.take_own()?;
             trail.concerns(registrar, Some(&identity), Some(&subject));
             registrar.link(identity, subject, &order(why)).await
         }

@@ -34,6 +34,18 @@ impl AboutSubject {
     pub(super) fn take(self) -> Result<(Subject, Box<str>), Problem> {
         Ok((subject(&self.namespace, &self.subject)?, reason(self.reason)?))
     }
+
+    /// The same where the registry will have the subject: not one where only guests and API tokens are (contract 4).
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub(super) fn take_own(self) -> Result<(Subject, Box<str>), Problem> {
+        let (subject, why) = self.take()?;
+        if subject.namespace().is_reserved() {
+            return Err(Problem::new(Code::BadRequest, detail::RESERVED_NAMESPACE));
+        }
+        Ok((subject, why))
+    }
 }
 
 impl AboutIdentity {
