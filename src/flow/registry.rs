@@ -82,7 +82,7 @@ impl Registrar {
         Author { who: order.who.clone(), why: order.why.clone(), at: self.clock.now() }
     }
 
-    /// Up to `limit` identities in byte order, without their history.
+    /// Up to `limit` identities in byte order, without their history. First finishes an import that holds already.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -91,16 +91,15 @@ impl Registrar {
         self.store.list(filter, limit).await
     }
 
-    /// All about an identity, if the registry knows it.
+    /// All about an identity, if the registry knows it. Writes nothing.
     ///
     /// # Errors
     /// The store cannot answer.
     pub async fn show(&self, identity: &ChatIdentity) -> Result<Option<Record>, StoreError> {
-        self.settle().await?;
         self.store.record(identity).await
     }
 
-    /// All about the identity a subject has.
+    /// All about the identity a subject has. Writes nothing.
     ///
     /// # Errors
     /// The store cannot answer.

@@ -9,10 +9,20 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
-use usher::domain::{identity::IdentityKey, secret::Secret, subject::Subject};
+use usher::{
+    app::{self, Host},
+    domain::{
+        identity::{ChatIdentity, IdentityKey},
+        secret::Secret,
+        subject::Subject,
+    },
+    flow::registry::Order,
+    ports::registry::{Owner, Row},
+};
 
 /// A place that is configured, and has no sidecar yet.
 fn place() -> Place {
@@ -310,6 +320,41 @@ fn what_a_list_says_to_go_on_with_is_taken_as_it_stands() {
         listed.push(found["identity"].as_str().unwrap().to_owned());
     }
     assert_eq!((listed, go_on.as_str()), (["-B", "-C d'e", "-D"].map(str::to_owned).into(), ""));
+}
+
+#[tokio::test]
+async fn who_looks_somebody_up_moves_no_row_of_an_import() {
+    let place = place();
+    let settings = place.settings();
+    let host = Host::system(settings.identity_key.fingerprint());
+    let registrar = app::registry(&settings, Arc::clone(&host.clock)).await.unwrap();
+    let (store, subject) =
+        (registrar.store(), |id: &str| Subject::new("corp".parse().unwrap(), id.parse().unwrap()));
+    let author = registrar.author(&Order { who: "cli:test".into(), why: "users.csv".into() });
+    let import = store.begin_import(&author).await.unwrap();
+    let row = |n: u64| {
+        let owner = Owner::Subject("corp".into(), format!("s{n}").into());
+        let identity = ChatIdentity::imported(&format!("i{n}")).unwrap();
+        (n, Row { owner, identity, is_retired: false })
+    };
+    let rows: Vec<_> = (0..3).map(row).collect();
+    store.stage(import, &rows).await.unwrap();
+    assert_eq!(store.verify(import, false).await.unwrap().clashes, []);
+    store.apply(import, &author).await.unwrap();
+
+    let seen = registrar.look_up(&[subject("s1"), subject("s7")]).await.unwrap();
+    assert_eq!(seen[0].identity.as_ref().unwrap().as_str(), "i1");
+    assert_eq!((seen[0].known, seen[1].known), (true, false));
+    let shown_now = registrar.show_subject(&subject("s2")).await.unwrap().unwrap();
+    assert_eq!((shown_now.identity.as_str(), shown_now.history.len()), ("i2", 1));
+    assert_eq!(shown(&place, &["i0"])["subjects"][0]["subject"], "s0");
+    // Each row is still where the import laid it.
+    let mut left = 0;
+    while store.settle(author.at, 1).await.unwrap() {
+        left += 1;
+    }
+    assert_eq!(left, 3);
+    assert_eq!(registrar.show_subject(&subject("s2")).await.unwrap().unwrap(), shown_now);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::{
     binding,
     gate::{moment, seconds},
-    tx::{Fault, Tx},
+    tx::{Fault, Row, Tx},
 };
 use crate::{
     domain::{
@@ -54,12 +54,7 @@ pub(super) async fn of<T: Tx>(
     let sql = "SELECT imports.at, imports.who, imports.why FROM identities \
                JOIN imports ON imports.id = identities.import WHERE identities.identity = $1";
     for row in tx.rows(sql, &[name.into()]).await? {
-        events.push(registry::Event {
-            at: moment(row.int(0)?),
-            who: row.text(1)?.into(),
-            what: "import".into(),
-            why: row.text(2)?.into(),
-        });
+        events.push(import(&row)?);
     }
     let sql = "SELECT at, who, what, why, namespace, subject FROM history \
                WHERE identity = $1 ORDER BY edition";
@@ -78,6 +73,16 @@ pub(super) async fn of<T: Tx>(
     // An identity may have been in the registry before a later import met it.
     events.sort_by_key(|event| event.at);
     Ok(events)
+}
+
+/// That an import brought it, of `at, who, why`.
+pub(super) fn import(row: &Row) -> Result<registry::Event, Fault> {
+    Ok(registry::Event {
+        at: moment(row.int(0)?),
+        who: row.text(1)?.into(),
+        what: "import".into(),
+        why: row.text(2)?.into(),
+    })
 }
 
 /// The identity a subject was unlinked from last.
