@@ -85,12 +85,21 @@ fn derived(subject: &str) -> String {
 const USERS: &str = "\u{feff}identity,namespace,subject\r\n\
     alice@example.com,corp,alice\r\nbob,corp,\"bob \"\"b\"\"\"\r\n";
 
+const OUTSIDE: &str =
+    "identity has characters beyond A-Z a-z 0-9 . _ ~ - and must be escaped in every URL";
+
 #[test]
 fn a_file_is_taken_whole_and_shown_and_a_second_time_changes_nothing() {
     let place = place();
     let dry = succeeded(import(&place, "users.csv", USERS, &["--dry-run", "--output", "json"]));
     let dry: Value = serde_json::from_str(&dry).unwrap();
-    let counts = |new: u64, known: u64, dry_run: bool| json!({"rows": 2, "new": new, "known": known, "warnings": 1, "dry_run": dry_run});
+    let counts = |new: u64, known: u64, dry_run: bool| {
+        let warnings = json!([{"line": 2, "message": OUTSIDE}]);
+        json!({
+            "rows": 2, "new": new, "known": known, "dry_run": dry_run, "warnings": warnings,
+            "warnings_total": 1,
+        })
+    };
     assert_eq!(dry, counts(2, 0, true));
     assert_eq!(done(&place, &["list", "--output", "json"]), "");
 
