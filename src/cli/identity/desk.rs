@@ -46,7 +46,7 @@ impl<'a> Desk<'a> {
 pub(super) fn store_failed(error: &StoreError) -> Exit {
     match error {
         StoreError::Rekeyed(held) => complain(&format!("usher: {}", Conflict::OtherKey(*held))),
-        StoreError::Unavailable(_) | StoreError::Damaged => {
+        StoreError::Reformatted | StoreError::Unavailable(_) | StoreError::Damaged => {
             complain(&format!("usher: {}", chain(error)));
         }
     }
