@@ -25,8 +25,10 @@ pub struct Registrar {
 }
 
 /// How a namespace's identities are made, as far as it concerns those who look one up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
+    /// The format in one line, as the store keeps it.
+    pub line: Box<str>,
     /// Whether the subject alone tells the identity.
     pub derives: bool,
     /// Until then a first sign-in may take an identity that waits for it instead.

@@ -21,6 +21,7 @@ impl Desk<'_> {
     pub(super) fn store_failed(&self, error: &StoreError) -> Problem {
         let detail = match error {
             StoreError::Rekeyed(_) => detail::REKEYED,
+            StoreError::Reformatted => detail::REFORMATTED,
             StoreError::Unavailable(_) | StoreError::Damaged => detail::STORE_UNAVAILABLE,
         };
         let problem = Problem::new(Code::StoreUnavailable, detail);

@@ -344,7 +344,7 @@ async fn who_looks_somebody_up_moves_no_row_of_an_import() {
     let row = |n: u64| {
         let owner = Owner::Subject("corp".into(), format!("s{n}").into());
         let identity = ChatIdentity::imported(&format!("i{n}")).unwrap();
-        (n, Row { owner, identity, is_retired: false })
+        (n, Row { owner, identity, is_retired: false, derived_with: None })
     };
     let rows: Vec<_> = (0..3).map(row).collect();
     store.stage(import, &rows).await.unwrap();

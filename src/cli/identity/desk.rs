@@ -55,7 +55,7 @@ pub(super) fn unseen() -> Exit {
 pub(super) fn store_failed(error: &StoreError) -> Exit {
     match error {
         StoreError::Rekeyed(held) => complain(&format!("usher: {}", Conflict::OtherKey(*held))),
-        StoreError::Unavailable(_) | StoreError::Damaged => {
+        StoreError::Reformatted | StoreError::Unavailable(_) | StoreError::Damaged => {
             complain(&format!("usher: {}", chain(error)));
         }
     }

@@ -159,11 +159,13 @@ impl<'a> Import<'a> {
             match what.and_then(|fields| row::of(&fields, shape)) {
                 Err(mistake) => self.bad.add(line, &mistake),
                 Ok(row) => {
+                    let derived_with = ownership::derived_with(&row, self.registrar.key());
+                    let row = Row { derived_with, ..row };
                     if row.identity.is_outside_alphabet() {
                         self.warnings.add(line, &OUTSIDE);
                     }
                     if !self.options.allow_links
-                        && let Some(clash) = ownership::clash(&row, self.registrar.key())
+                        && let Some(clash) = ownership::clash(&row)
                     {
                         self.clashes.add(line, &clash);
                     }

@@ -29,7 +29,7 @@ pub(super) fn of(fields: &Fields, shape: Shape) -> Result<Row, Mistake> {
             Owner::Waiting(namespace, name)
         }
     };
-    Ok(Row { owner, identity, is_retired: state == State::Retired })
+    Ok(Row { owner, identity, is_retired: state == State::Retired, derived_with: None })
 }
 
 fn identity(text: &str) -> Result<ChatIdentity, Mistake> {

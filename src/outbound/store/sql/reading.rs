@@ -3,6 +3,7 @@ use super::{
     Job,
     binding::{identity, names},
     changing::subject,
+    feed,
     gate::{self, Stage, moment},
     history,
     imported::{limit_of, number},
@@ -23,7 +24,7 @@ impl Job for Since {
     type Answer = Changes;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Changes, Fault> {
-        gate::changes(tx, self.0).await
+        feed::changes(tx, self.0).await
     }
 }
 
@@ -35,7 +36,7 @@ impl Job for Holders {
     type Answer = Vec<Option<Holding>>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
-        let import = gate::look(tx, "").await?.import;
+        let import = gate::look(tx, None).await?.import;
         let mut held = Vec::with_capacity(self.0.len());
         for subject in &self.0 {
             let sql = "SELECT identities.identity, identities.state FROM subjects \
@@ -78,7 +79,7 @@ impl Job for About {
     type Answer = Option<Record>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Option<Record>, Fault> {
-        let import = gate::look(tx, "").await?.import;
+        let import = gate::look(tx, None).await?.import;
         let sql = "SELECT identity, state, created_at FROM identities WHERE identity = $1";
         let rows = tx.rows(sql, &[self.0.as_str().into()]).await?;
         let mut record = records(tx, &rows).await?.pop();
@@ -262,5 +263,5 @@ async fn waiting_rows<T: Tx>(
 
 fn file_row(owner: Owner, row: &Row, at: usize) -> Result<FileRow, Fault> {
     let is_retired = row.text(at + 1)? == "retired";
-    Ok(FileRow { owner, identity: identity(row, at)?, is_retired })
+    Ok(FileRow { owner, identity: identity(row, at)?, is_retired, derived_with: None })
 }

@@ -5,6 +5,7 @@ use super::{
     binding::{Bind, Find},
     changing::Alter,
     comparing::Compare,
+    foreseeing::Foresee,
     importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle, Whose},
     pinning::{IsPinned, PinDown},
     reading::{About, FileRows, Holders, List, Since},
@@ -22,19 +23,21 @@ use crate::{
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The registry in a database.
 #[derive(Debug)]
 pub struct SqlStore<D> {
     driver: D,
     clock: Arc<dyn Clock>,
+    /// Which store the key was pinned in.
+    known: OnceLock<Box<str>>,
 }
 
 impl<D: Driver> SqlStore<D> {
     /// Keeps the registry with `driver`; `clock` says when an import last did something.
     pub fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
-        Self { driver, clock }
+        Self { driver, clock, known: OnceLock::new() }
     }
 
     /// What runs its jobs.
@@ -54,6 +57,15 @@ impl<D: Driver> SqlStore<D> {
         self.driver.write(Settle { whose, at, limit }, Aside).await
     }
 
+    /// Takes note of the store that was pinned in. It stays that one for as long as this process runs.
+    fn is_known(&self, store: Box<str>) -> Result<(), PinError> {
+        if *self.known.get_or_init(|| store.clone()) == store {
+            return Ok(());
+        }
+        let why = "another store is in the place of the one this process began with";
+        Err(PinError::Store(StoreError::Unavailable(why.into())))
+    }
+
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
         if self.driver.is_durable() { Ok(()) } else { Err(refusal) }
     }
@@ -66,7 +78,8 @@ impl<D: Driver> BindingStore for SqlStore<D> {
 
     fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
         Box::pin(async move {
-            let given = self.driver.write(Bind(sight.clone()), Request).await;
+            let bind = Bind { sight: sight.clone(), store: self.known.get().cloned() };
+            let given = self.driver.write(bind, Request).await;
             given.map_err(BindError::Store)?
         })
     }
@@ -75,10 +88,12 @@ impl<D: Driver> BindingStore for SqlStore<D> {
         Box::pin(async move {
             // Of a thousand sidecars that start at once, the first one writes.
             let pinned = self.driver.read(IsPinned(pin.clone()), Request).await;
-            if pinned.map_err(PinError::Store)? {
-                return Ok(());
+            if let Some(store) = pinned.map_err(PinError::Store)? {
+                return self.is_known(store);
             }
-            self.driver.write(PinDown(pin.clone()), Request).await.map_err(PinError::Store)?
+            let down = PinDown { pin: pin.clone(), store: self.known.get().cloned() };
+            let store = self.driver.write(down, Request).await.map_err(PinError::Store)??;
+            self.is_known(store)
         })
     }
 
@@ -117,6 +132,13 @@ impl<D: Driver> Registry for SqlStore<D> {
     ) -> Reply<'a, Result<Vec<Record>, StoreError>> {
         let list = List { filter: filter.clone(), limit };
         Box::pin(self.driver.read(list, Bulk))
+    }
+
+    fn foresee<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
+        Box::pin(async move {
+            let foreseen = self.driver.read(Foresee(sight.clone()), Request).await;
+            foreseen.map_err(BindError::Store)?
+        })
     }
 
     fn change<'a>(

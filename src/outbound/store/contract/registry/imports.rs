@@ -14,7 +14,7 @@ use crate::{
 use std::sync::Arc;
 
 pub(super) fn row(owner: Owner, identity: &ChatIdentity, is_retired: bool) -> Row {
-    Row { owner, identity: identity.clone(), is_retired }
+    Row { owner, identity: identity.clone(), is_retired, derived_with: None }
 }
 
 pub(in crate::outbound::store::contract) fn subject_row(id: &str, text: &str) -> Row {
