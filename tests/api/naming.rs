@@ -273,6 +273,70 @@ async fn another_format_is_refused_while_identities_rest_on_the_old_one() {
 }
 
 #[test]
+fn p12_explain_says_of_a_first_sight_what_the_sidecar_would() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (idp, place) = (runtime.block_on(Idp::open()), Place::new());
+    let adopt = json!({"adopt": {"claim": "email", "until": "2999-12-31"}});
+    place.configure(idp.provider.issuer(), &issuers(&idp, &adopt));
+    let verified = |email: &str| json!({"email": email, "email_verified": true});
+    let explain = |sub: &str, claims: &Value| {
+        let token = token(&idp, sub, claims);
+        let output = usher(&["explain", "--config", &config(&place)], &token);
+        let said = text(&output.stdout);
+        let refused = said.lines().find_map(|line| line.strip_prefix("refused  identity   "));
+        let code = refused.and_then(|why| why.split(':').next()).map(str::to_owned);
+        (output.status.code().unwrap(), code)
+    };
+    let refused = |code: &str| (3, Some(code.to_owned()));
+    let raw = |text: &str| ChatIdentity::imported(text).unwrap();
+    let file = place.path("users.csv");
+    let import = |row: &str| {
+        fs::write(&file, format!("namespace,subject,identity\n{row}\n")).unwrap();
+        identity(&place, &["import", file.to_str().unwrap(), "--allow-links"]);
+    };
+    let derived = |id: &str| {
+        let settings = place.settings();
+        settings.identity_key.derive(&subject(id)).as_str().to_owned()
+    };
+    let asked = [
+        ("erased", json!({}), refused("identity_retired")),
+        ("imported", json!({}), (0, None)),
+        ("reserved", json!({}), refused("identity_conflict")),
+        ("case", verified("Waits@b.c"), refused("identity_conflict")),
+        ("unseen", verified("nobody@b.c"), (0, None)),
+    ];
+    runtime.block_on(async {
+        import_unclaimed(&place, "waits@b.c", &raw("waits@b.c")).await;
+        let sidecar = place.start().await;
+        sidecar.identity(&token(&idp, "erased", &json!({}))).await;
+        sidecar.stop().await;
+    });
+    identity(&place, &["erase", &derived("erased"), "--reason", "asked to"]);
+    import("corp,imported,other");
+    import(&format!("corp,another,{}", derived("reserved")));
+    for (sub, claims, wanted) in &asked {
+        assert_eq!(explain(sub, claims), *wanted, "{sub}");
+    }
+    // Just that becomes of them.
+    runtime.block_on(async {
+        let sidecar = place.start().await;
+        for (sub, claims, (_, wanted)) in &asked {
+            let reply = sidecar.exchange(&token(&idp, sub, claims)).await;
+            let code = (reply.status != 200).then(|| reply.code());
+            assert_eq!(code, *wanted, "{sub}");
+        }
+        sidecar.stop().await;
+    });
+    let format = json!({"identity": {"format": "claim", "claim": "nr"}});
+    place.configure(idp.provider.issuer(), &issuers(&idp, &format));
+    let nr = json!({"nr": "7"});
+    assert_eq!(explain("other-format", &nr), refused("store_unavailable"));
+    place.configure(idp.provider.issuer(), &issuers(&idp, &json!({})));
+    fs::write(place.path("identity-key"), "fedcba9876543210fedcba9876543210").unwrap();
+    assert_eq!(explain("other-key", &nr), refused("store_unavailable"));
+}
+
+#[test]
 fn explain_foresees_a_first_sight_and_writes_nothing() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (idp, place) = (runtime.block_on(Idp::open()), Place::new());

@@ -21,7 +21,8 @@ pub const JSON_TYPE: &str = "send the body as Content-Type: application/json";
 /// An order's body.
 pub const JSON_ORDER: &str = "send one JSON object with exactly the members of the OpenAPI document, each a text and none twice";
 /// An order's reason.
-pub const REASON: &str = "say why in reason: 1 to 1000 characters, not only spaces, without control characters";
+pub const REASON: &str =
+    "say why in reason: 1 to 1000 characters, not only spaces, without control characters";
 /// A subject's name.
 pub const SUBJECT: &str =
     "name the subject by namespace and subject: each 1 to 1024 bytes without control characters";
