@@ -482,10 +482,6 @@ async fn rekey_says_how_many_change_and_gives_the_new_keys_identities_from_then_
     assert!(said.contains(fingerprint) && said.contains("restart every sidecar"), "{said}");
     succeeded(output);
     assert_eq!(shown(&place, &[&old])["state"], "retired");
-    let again = identity(&place, &["rekey", "--new-key", &file]);
-    assert!(text(&again.stderr).contains("configure"), "not configured yet");
-    assert!(succeeded(again).starts_with("nothing changes: "));
-
     // The old key is another one now, where a key is needed.
     let named = ["--namespace", "corp", "--subject", "carol", "--reason", "x"];
     for command in [
@@ -505,17 +501,32 @@ async fn rekey_says_how_many_change_and_gives_the_new_keys_identities_from_then_
     assert_ne!(new, old);
     assert_eq!(sidecar.identity(&idp.token("bob")).await, "bobs");
     sidecar.stop().await;
-    let again = identity(&place, &["rekey", "--new-key", &file]);
-    assert_eq!(text(&again.stderr), "", "it is configured");
-    assert_eq!(
-        succeeded(again),
-        format!(
-            "nothing changes: identities are made with the identity key {fingerprint} already\n"
-        )
-    );
     fs::write(place.path("short"), "short\n").unwrap();
     let short = place.path("short").display().to_string();
     assert_eq!(refused(&identity(&place, &["rekey", "--new-key", &short])).0, Some(2));
+}
+
+#[test]
+fn a_rekey_to_the_key_in_force_says_that_nothing_changes() {
+    let place = place();
+    succeeded(import(&place, "users.csv", "namespace,subject,identity\ncorp,bob,bobs\n", &[]));
+    let made = usher(&["identity", "new-key"], "");
+    fs::write(place.path("new-key"), &made.stdout).unwrap();
+    let fingerprint = text(&made.stderr).trim().rsplit(' ').next().unwrap().to_owned();
+    let file = place.path("new-key").display().to_string();
+    let rekey = || identity(&place, &["rekey", "--new-key", &file]);
+    assert!(succeeded(rekey()).starts_with("changed: 0"));
+
+    let nothing = format!(
+        "nothing changes: identities are made with the identity key {fingerprint} already\n"
+    );
+    let again = rekey();
+    assert!(text(&again.stderr).contains("configure the new"), "it is not configured yet");
+    assert_eq!(succeeded(again), nothing);
+    fs::write(place.path("identity-key"), &made.stdout).unwrap();
+    let again = rekey();
+    assert_eq!(text(&again.stderr), "", "it is configured");
+    assert_eq!(succeeded(again), nothing);
 }
 
 /// An import that has read some rows and waits for more.
