@@ -53,7 +53,7 @@ async fn import_unclaimed(place: &Place, value: &str, identity: &ChatIdentity) {
     let (store, author) = (registrar.store(), registrar.author(&order()));
     let import = store.begin_import(&author).await.unwrap();
     let owner = Owner::Waiting("corp".into(), value.into());
-    let row = Row { owner, identity: identity.clone(), is_retired: false };
+    let row = Row { owner, identity: identity.clone(), is_retired: false, derived_with: None };
     store.stage(import, &[(1, row)]).await.unwrap();
     assert_eq!(store.verify(import, false).await.unwrap().clashes, []);
     store.apply(import, &author).await.unwrap();
