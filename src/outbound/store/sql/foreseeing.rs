@@ -7,7 +7,10 @@ use super::{
     imported, pinning,
     tx::{Fault, Row, Tx},
 };
-use crate::ports::store::{BindError, Binding, FirstSight, Given, Match};
+use crate::{
+    domain::identity::ChatIdentity,
+    ports::store::{BindError, Binding, FirstSight, Given, Match},
+};
 
 /// Foresees what [`binding::Bind`] would answer now.
 #[derive(Debug)]
@@ -43,15 +46,7 @@ impl Job for Foresee {
             match waiting {
                 Waiting::Nobody => {}
                 Waiting::Refused(refused) => return Ok(Err(refused)),
-                Waiting::For(identity) => {
-                    let sql = "SELECT state FROM identities WHERE identity = $1";
-                    let rows = tx.rows(sql, &[identity.as_str().into()]).await?;
-                    let held = rows.first().map(|row| row.text(0)).transpose()?;
-                    if held == Some("retired") || pending.is_retired(identity.as_str())? {
-                        return Ok(Ok(Binding::Retired.into()));
-                    }
-                    return Ok(Ok(Given { binding: Binding::Active(identity), adopted: true }));
-                }
+                Waiting::For(identity) => return Ok(Ok(pending.adopted(tx, identity).await?)),
             }
         }
         if let Err(refused) = pinning::agrees(&gate, sight) {
@@ -109,6 +104,17 @@ impl Pending<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// What comes of taking one that waits.
+    async fn adopted<T: Tx>(&self, tx: &mut T, identity: ChatIdentity) -> Result<Given, Fault> {
+        let sql = "SELECT state FROM identities WHERE identity = $1";
+        let rows = tx.rows(sql, &[identity.as_str().into()]).await?;
+        let held = rows.first().map(|row| row.text(0)).transpose()?;
+        if held == Some("retired") || self.is_retired(identity.as_str())? {
+            return Ok(Binding::Retired.into());
+        }
+        Ok(Given { binding: Binding::Active(identity), adopted: true })
     }
 
     fn is_retired(&self, identity: &str) -> Result<bool, Fault> {

@@ -58,8 +58,8 @@ impl<D: Driver> SqlStore<D> {
     }
 
     /// Takes note of the store that was pinned in. It stays that one for as long as this process runs.
-    fn is_known(&self, store: Box<str>) -> Result<(), PinError> {
-        if *self.known.get_or_init(|| store.clone()) == store {
+    fn is_known(&self, store: &str) -> Result<(), PinError> {
+        if **self.known.get_or_init(|| store.into()) == *store {
             return Ok(());
         }
         let why = "another store is in the place of the one this process began with";
@@ -89,11 +89,11 @@ impl<D: Driver> BindingStore for SqlStore<D> {
             // Of a thousand sidecars that start at once, the first one writes.
             let pinned = self.driver.read(IsPinned(pin.clone()), Request).await;
             if let Some(store) = pinned.map_err(PinError::Store)? {
-                return self.is_known(store);
+                return self.is_known(&store);
             }
             let down = PinDown { pin: pin.clone(), store: self.known.get().cloned() };
             let store = self.driver.write(down, Request).await.map_err(PinError::Store)??;
-            self.is_known(store)
+            self.is_known(&store)
         })
     }
 

@@ -7,11 +7,11 @@ use crate::{
     domain::identity::ChatIdentity,
     outbound::store::contract::{identity, pin, subject},
     ports::{
-        registry::{Change, ClashKind, Edition, ImportError, Owner, Rekey, Row, State},
+        registry::{Change, ClashKind, Edition, ImportError, ImportId, Owner, Rekey, Row, State},
         store::{BindError, Binding, FirstSight, Given, Origin, Pin, PinError, StoreError},
     },
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::task::JoinSet;
 
 pub(super) async fn fences<S: Whole>(open: &impl Fn() -> Arc<S>) {
@@ -231,28 +231,70 @@ async fn all_clashes_are_counted<S: Whole>(store: &S) {
 }
 
 /// An answer, so that two can be compared.
-fn told(answer: Result<Given, BindError>) -> String {
+fn told(answer: &Result<Given, BindError>) -> String {
     format!("{answer:?}")
 }
 
 async fn what_is_foreseen_comes_to_be<S: Whole>(store: &S) {
-    store.pin(&pin("63458b39")).await.unwrap();
-    let (own, erased) = (seen(store, "alice").await, seen(store, "erased").await);
-    for id in ["ended", "back", "lent"] {
-        seen(store, id).await;
+    let own = seen(store, "alice").await;
+    let import = a_registry_of_all_kinds(store).await;
+    let named = |id: &str, text: &str| FirstSight {
+        origin: Origin::Named,
+        identity: identity(text),
+        ..first_sight(&subject("corp", id))
+    };
+    let mut sights: Vec<FirstSight> =
+        ["alice", "erased", "ended", "back", "lent", "new", "pending", "gone"]
+            .map(|id| first_sight(&subject("corp", id)))
+            .into();
+    for (id, text) in
+        [("n1", own.as_str()), ("n2", "old-a"), ("n3", "old-n"), ("n4", "old-p"), ("n5", "emp-5")]
+    {
+        sights.push(named(id, text));
     }
-    change(store, erase(&erased, 0)).await.unwrap();
-    let lent = key(0).derive(&subject("corp", "lent"));
-    change(store, retire(&key(0).derive(&subject("corp", "ended")))).await.unwrap();
+    for (id, value, verified) in [
+        ("s1", "a@x", false),
+        ("s2", "A@x", true),
+        ("s3", "a@x", true),
+        ("s4", "c@x", true),
+        ("s5", "e@x", true),
+        ("s6", "d@x", false),
+        ("s7", "d@x", true),
+        ("s8", "f@x", true),
+    ] {
+        sights.push(signing_in(id, value, verified));
+    }
+    sights.push(sight_with(1, "late"));
+    sights.push(FirstSight { format: "claim nr".into(), ..first_sight(&subject("corp", "f")) });
+    let mut kinds = BTreeSet::new();
+    for sight in &sights {
+        let before = all_rows(store).await;
+        let foreseen = told(&store.foresee(sight).await);
+        assert_eq!(told(&store.foresee(sight).await), foreseen);
+        assert_eq!(all_rows(store).await, before, "{sight:?}");
+        assert_eq!(told(&store.bind(sight).await), foreseen, "{sight:?}");
+        kinds.insert(foreseen.chars().take(24).collect::<String>());
+    }
+    assert!(kinds.len() >= 5, "{kinds:?}");
+    assert!(matches!(store.begin_import(&author("b")).await, Err(ImportError::Busy)), "{import:?}");
+}
+
+/// Of which an import holds and no row was moved yet.
+async fn a_registry_of_all_kinds<S: Whole>(store: &S) -> ImportId {
+    store.pin(&pin("63458b39")).await.unwrap();
+    change(store, erase(&seen(store, "erased").await, 0)).await.unwrap();
+    let ended = seen(store, "ended").await;
+    change(store, retire(&ended)).await.unwrap();
+    let lent = seen(store, "lent").await;
+    seen(store, "back").await;
     for id in ["ended", "back", "lent"] {
         change(store, unlink(&subject("corp", id))).await.unwrap();
     }
     change(store, link(&lent, &subject("other", "x"))).await.unwrap();
-    let waiting =
-        ["a@x", "b@x", "c@x"].map(|value| waiting_row(value, &format!("old-{}", &value[..1])));
+    let waiting = [("a@x", "old-a"), ("b@x", "old-b"), ("c@x", "old-c")]
+        .map(|(value, identity)| waiting_row(value, identity));
     imported(store, &waiting, false).await.unwrap();
     change(store, retire(&identity("old-c"))).await.unwrap();
-    // An import that holds, of which no row was moved yet.
     let rows = [
         subject_row("pending", "old-p"),
         row(Owner::Subject("corp".into(), "gone".into()), &identity("old-g"), true),
@@ -263,41 +305,5 @@ async fn what_is_foreseen_comes_to_be<S: Whole>(store: &S) {
     let import = staged(store, &rows).await;
     store.verify(import, true).await.unwrap();
     store.apply(import, &author("users.csv")).await.unwrap();
-    let named = |id: &str, text: &str| FirstSight {
-        origin: Origin::Named,
-        identity: identity(text),
-        ..first_sight(&subject("corp", id))
-    };
-    let mut sights: Vec<FirstSight> = ["alice", "erased", "ended", "back", "lent", "new"]
-        .into_iter()
-        .chain(["pending", "gone"])
-        .map(|id| first_sight(&subject("corp", id)))
-        .collect();
-    sights.extend([
-        named("n1", own.as_str()),
-        named("n2", "old-a"),
-        named("n3", "old-n"),
-        named("n4", "old-p"),
-        named("n5", "emp-5"),
-        signing_in("s1", "a@x", false),
-        signing_in("s2", "A@x", true),
-        signing_in("s3", "a@x", true),
-        signing_in("s4", "c@x", true),
-        signing_in("s5", "e@x", true),
-        signing_in("s6", "d@x", false),
-        signing_in("s7", "d@x", true),
-        signing_in("s8", "f@x", true),
-        sight_with(1, "late"),
-        FirstSight { format: "claim nr".into(), ..first_sight(&subject("corp", "f")) },
-    ]);
-    let mut kinds = std::collections::BTreeSet::new();
-    for sight in &sights {
-        let before = all_rows(store).await;
-        let foreseen = told(store.foresee(sight).await);
-        assert_eq!(told(store.foresee(sight).await), foreseen);
-        assert_eq!(all_rows(store).await, before, "{sight:?}");
-        assert_eq!(told(store.bind(sight).await), foreseen, "{sight:?}");
-        kinds.insert(foreseen.chars().take(24).collect::<String>());
-    }
-    assert!(kinds.len() >= 5, "{kinds:?}");
+    import
 }
