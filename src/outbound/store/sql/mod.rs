@@ -16,6 +16,7 @@ mod moving;
 mod pinning;
 mod reading;
 mod rekeying;
+mod showing;
 mod store;
 mod tx;
 

@@ -5,15 +5,12 @@ use super::{
     changing::subject,
     feed,
     gate::{self, Stage, moment},
-    history,
     imported::{limit_of, number},
     tx::{Fault, Row, Tx, Value},
 };
 use crate::{
     domain::{identity::ChatIdentity, subject::Subject},
-    ports::registry::{
-        Changes, Edition, Filter, Holding, ImportId, Owner, Record, Row as FileRow, State,
-    },
+    ports::registry::{Changes, Edition, Filter, Holding, Owner, Record, Row as FileRow, State},
 };
 
 /// What changed since an edition.
@@ -61,7 +58,7 @@ fn holding(row: &Row) -> Result<Holding, Fault> {
     Ok(Holding { identity: identity(row, 0)?, state })
 }
 
-fn state(word: &str, has_subjects: bool) -> Result<State, Fault> {
+pub(super) fn state(word: &str, has_subjects: bool) -> Result<State, Fault> {
     match (word, has_subjects) {
         ("active", true) => Ok(State::Active),
         ("active", false) => Ok(State::Unlinked),
@@ -69,77 +66,6 @@ fn state(word: &str, has_subjects: bool) -> Result<State, Fault> {
         ("unclaimed", _) => Ok(State::Unclaimed),
         _ => Err(Fault::Damaged),
     }
-}
-
-/// All about one identity.
-#[derive(Debug)]
-pub(super) struct About(pub(super) ChatIdentity);
-
-impl Job for About {
-    type Answer = Option<Record>;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> Result<Option<Record>, Fault> {
-        let import = gate::look(tx, None).await?.import;
-        let sql = "SELECT identity, state, created_at FROM identities WHERE identity = $1";
-        let rows = tx.rows(sql, &[self.0.as_str().into()]).await?;
-        let mut record = records(tx, &rows).await?.pop();
-        if let Some(record) = &mut record {
-            record.history = history::of(tx, &self.0).await?;
-        }
-        match import {
-            // An import that holds counts, whether or not a row was moved yet.
-            Some((Stage::Applied, import)) => with_staged(tx, &self.0, import, record).await,
-            Some(_) | None => Ok(record),
-        }
-    }
-}
-
-/// What a record will be once the rows of an import that are about it have been moved.
-async fn with_staged<T: Tx>(
-    tx: &mut T,
-    about: &ChatIdentity,
-    import: ImportId,
-    record: Option<Record>,
-) -> Result<Option<Record>, Fault> {
-    let id = Value::Int(number(import.0));
-    // The plus keeps SQLite from going through the whole import, whose number begins the primary key.
-    let sql = "SELECT namespace, subject, waits, state FROM staged \
-               WHERE +import = $1 AND identity = $2 ORDER BY namespace, subject, waits";
-    let rows = tx.rows(sql, &[id, about.as_str().into()]).await?;
-    let Some(first) = rows.first() else { return Ok(record) };
-    let sql = "SELECT at, who, why FROM imports WHERE id = $1";
-    let found = tx.rows(sql, &[id]).await?;
-    let told = found.first().ok_or(Fault::Damaged)?;
-    let at = moment(told.int(0)?);
-    let state_of_new = if first.int(2)? == 1 { "unclaimed" } else { first.text(3)? };
-    let mut record = match record {
-        Some(record) => record,
-        None => Record {
-            identity: about.clone(),
-            state: state(state_of_new, false)?,
-            created_at: at,
-            subjects: Vec::new(),
-            history: vec![history::import(told)?],
-        },
-    };
-    for row in rows.iter().filter(|row| row.int(2).is_ok_and(|waits| waits == 0)) {
-        let (namespace, id) = (row.text(0)?, row.text(1)?);
-        if id.is_empty() {
-            continue;
-        }
-        let subject = subject(namespace, id)?;
-        if !record.subjects.iter().any(|(held, _)| *held == subject) {
-            record.subjects.push((subject, at));
-        }
-    }
-    let order = |subject: &Subject| {
-        (subject.namespace().as_str().to_owned(), subject.id().as_str().to_owned())
-    };
-    record.subjects.sort_by_cached_key(|(subject, _)| order(subject));
-    if record.state == State::Unlinked && !record.subjects.is_empty() {
-        record.state = State::Active;
-    }
-    Ok(Some(record))
 }
 
 /// Identities in byte order.
@@ -181,7 +107,7 @@ impl Job for List {
 }
 
 /// Records without their history, of rows of `identity, state, created_at`.
-async fn records<T: Tx>(tx: &mut T, rows: &[Row]) -> Result<Vec<Record>, Fault> {
+pub(super) async fn records<T: Tx>(tx: &mut T, rows: &[Row]) -> Result<Vec<Record>, Fault> {
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
         let identity = identity(row, 0)?;

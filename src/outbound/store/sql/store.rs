@@ -8,8 +8,9 @@ use super::{
     foreseeing::Foresee,
     importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle, Whose},
     pinning::{IsPinned, PinDown},
-    reading::{About, FileRows, Holders, List, Since},
+    reading::{FileRows, Holders, List, Since},
     rekeying::RekeyAll,
+    showing::About,
 };
 use crate::{
     domain::{identity::ChatIdentity, subject::Subject, time::Timestamp},
