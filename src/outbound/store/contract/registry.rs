@@ -1,6 +1,7 @@
 //! What operators and the app may rely on, whatever the registry is kept in.
 mod adoptions;
 mod fences;
+mod foreseen;
 mod imports;
 mod pages;
 
@@ -51,6 +52,7 @@ pub(crate) async fn holds<S: Whole>(open: impl Fn() -> Arc<S>) {
     adoptions(&open).await;
     rekeys(&open).await;
     fences(&open).await;
+    foreseen::what_is_foreseen_comes_to_be(&*open()).await;
 }
 
 pub(super) fn author(why: &str) -> Author {

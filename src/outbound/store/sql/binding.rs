@@ -68,7 +68,7 @@ impl Job for Bind {
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let sight = &self.sight;
         let mut gate = gate::share_in(tx, sight.subject.namespace()).await?;
-        is_the_same(&gate, self.store.as_deref())?;
+        pinning::is_the_same(&gate, self.store.as_deref())?;
         if let Some((Stage::Applied, import)) = gate.import {
             imported::move_what_concerns(tx, import, sight).await?;
         }
@@ -99,16 +99,6 @@ impl Job for Bind {
             Err(refused) => Ok(Err(BindError::Store(refused))),
         }
     }
-}
-
-/// Another store in the place of the one that was there at the start knows nobody, and would make everybody new.
-pub(super) fn is_the_same(gate: &Gate, store: Option<&str>) -> Result<(), Fault> {
-    if store.is_some_and(|known| known != &*gate.store) {
-        return Err(Fault::said(
-            "another store is in the place of the one this process began with",
-        ));
-    }
-    Ok(())
 }
 
 /// Whether the subject was erased.

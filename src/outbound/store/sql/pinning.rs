@@ -1,7 +1,6 @@
 //! What identities are made with (contract 4: "Another key or format is refused").
 use super::{
     Job,
-    binding::is_the_same,
     gate::{self, Gate, OrElse, format_key},
     tx::{Fault, Tx},
 };
@@ -62,6 +61,29 @@ impl Job for PinDown {
         }
         keep(tx, &self.pin).await?;
         Ok(Ok(gate.store))
+    }
+}
+
+/// Why nothing more is done.
+pub(super) const ANOTHER: &str = "another store is in the place of the one this process began with";
+
+/// Another store in the place of the one that was there at the start knows nobody, and would make everybody new.
+pub(super) fn is_the_same(gate: &Gate, store: Option<&str>) -> Result<(), Fault> {
+    if store.is_some_and(|known| known != &*gate.store) {
+        return Err(Fault::said(ANOTHER));
+    }
+    Ok(())
+}
+
+/// Looks whether it is.
+#[derive(Debug)]
+pub(super) struct IsTheSame(pub(super) Box<str>);
+
+impl Job for IsTheSame {
+    type Answer = ();
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> Result<(), Fault> {
+        is_the_same(&gate::look(tx, None).await?, Some(&self.0))
     }
 }
 

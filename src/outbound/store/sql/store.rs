@@ -7,7 +7,7 @@ use super::{
     comparing::Compare,
     foreseeing::Foresee,
     importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle, Whose},
-    pinning::{IsPinned, PinDown},
+    pinning::{ANOTHER, IsPinned, IsTheSame, PinDown},
     reading::{FileRows, Holders, List, Since},
     rekeying::RekeyAll,
     showing::About,
@@ -63,8 +63,7 @@ impl<D: Driver> SqlStore<D> {
         if **self.known.get_or_init(|| store.into()) == *store {
             return Ok(());
         }
-        let why = "another store is in the place of the one this process began with";
-        Err(PinError::Store(StoreError::Unavailable(why.into())))
+        Err(PinError::Store(StoreError::Unavailable(ANOTHER.into())))
     }
 
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
@@ -99,7 +98,13 @@ impl<D: Driver> BindingStore for SqlStore<D> {
     }
 
     fn ping(&self) -> Reply<'_, Result<(), StoreError>> {
-        Box::pin(self.driver.ping())
+        Box::pin(async move {
+            self.driver.ping().await?;
+            match self.known.get() {
+                Some(known) => self.driver.read(IsTheSame(known.clone()), Request).await,
+                None => Ok(()),
+            }
+        })
     }
 }
 
@@ -230,5 +235,43 @@ impl<D: Driver> Registry for SqlStore<D> {
 
     fn migrate(&self) -> Reply<'_, Result<bool, StoreError>> {
         Box::pin(self.driver.migrate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::store::{
+        contract::{clock, identity, pin, subject},
+        sqlite::SqliteStore,
+    };
+
+    #[tokio::test]
+    async fn p15_another_store_in_its_place_gives_nobody_an_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usher.db");
+        let store = SqliteStore::open(&path, true, clock()).unwrap();
+        store.pin(&pin("63458b39")).await.unwrap();
+        let (alice, bob) = (subject("corp", "alice"), subject("corp", "bob"));
+        store.bind(&FirstSight::of(&alice, identity("u-a"))).await.unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let put = |id: &str| {
+            other.execute("UPDATE meta SET value = ?1 WHERE key = 'store'", [id]).unwrap();
+        };
+        let before: String = other
+            .query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| row.get(0))
+            .unwrap();
+        put("another");
+        let given = store.bind(&FirstSight::of(&bob, identity("u-b"))).await;
+        assert!(matches!(given, Err(BindError::Store(StoreError::Unavailable(_)))), "{given:?}");
+        assert!(store.ping().await.is_err());
+        let pinned = store.pin(&pin("63458b39")).await;
+        assert!(matches!(pinned, Err(PinError::Store(StoreError::Unavailable(_)))), "{pinned:?}");
+        let changed = store.pin(&pin("00000001")).await;
+        assert!(matches!(changed, Err(PinError::Store(_) | PinError::OtherKey(_))), "{changed:?}");
+        // The one it began with comes back.
+        put(&before);
+        store.ping().await.unwrap();
+        store.bind(&FirstSight::of(&bob, identity("u-b"))).await.unwrap();
     }
 }
