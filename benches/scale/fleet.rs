@@ -131,30 +131,7 @@ impl Fleet {
         while let Some(fed) = tasks.join_next().await {
             fed??.into_iter().for_each(|time| feeds.add(time));
         }
-        self.report(count as f64 / seconds, busy, feeds, sights)
-    }
-
-    fn report(
-        &self,
-        rate: f64,
-        busy: f64,
-        mut feeds: Times,
-        mut sights: Times,
-    ) -> Result<(), Fault> {
-        let ms = |times: &mut Times, share| times.quantile(share) / 1e3;
-        say(&format!(
-            "| steady state, {NEW} new users a second | {rate:.0} transactions a second; PostgreSQL uses {busy:.2} of a core |"
-        ))?;
-        say(&format!(
-            "| asking for changes | p50 {:.1} ms, p99 {:.1} ms |",
-            ms(&mut feeds, 0.5),
-            ms(&mut feeds, 0.99)
-        ))?;
-        say(&format!(
-            "| a first sight meanwhile | p50 {:.1} ms, p99 {:.1} ms |",
-            ms(&mut sights, 0.5),
-            ms(&mut sights, 0.99)
-        ))
+        report(count as f64 / seconds, busy, feeds, sights)
     }
 
     async fn new_users(&self, begun: Instant) -> Result<Times, Fault> {
@@ -258,7 +235,8 @@ async fn bind(store: &dyn BindingStore, subject: Subject) -> Result<(), Fault> {
     let sight = FirstSight {
         identity: key.derive(&subject),
         origin: Origin::Derived(key.fingerprint()),
-        erased: key.erased(&["corp", subject.id().as_str()]).into(),
+        key: key.clone(),
+        format: "opaque".into(),
         subject,
         adopt: None,
         at: now(),
@@ -298,4 +276,21 @@ fn settings(text: &str) -> Result<PostgresSettings, Fault> {
         password: None,
         certificate_authority: None,
     })
+}
+
+fn report(rate: f64, busy: f64, mut feeds: Times, mut sights: Times) -> Result<(), Fault> {
+    let ms = |times: &mut Times, share| times.quantile(share) / 1e3;
+    say(&format!(
+        "| steady state, {NEW} new users a second | {rate:.0} transactions a second; PostgreSQL uses {busy:.2} of a core |"
+    ))?;
+    say(&format!(
+        "| asking for changes | p50 {:.1} ms, p99 {:.1} ms |",
+        ms(&mut feeds, 0.5),
+        ms(&mut feeds, 0.99)
+    ))?;
+    say(&format!(
+        "| a first sight meanwhile | p50 {:.1} ms, p99 {:.1} ms |",
+        ms(&mut sights, 0.5),
+        ms(&mut sights, 0.99)
+    ))
 }

@@ -93,7 +93,8 @@ impl Sized {
             let sight = FirstSight {
                 identity: key.derive(&subject),
                 origin: Origin::Derived(key.fingerprint()),
-                erased: key.erased(&["corp", subject.id().as_str()]).into(),
+                key: key.clone(),
+                format: "opaque".into(),
                 subject,
                 adopt: None,
                 at: Timestamp(now.as_secs()),

@@ -1,6 +1,6 @@
 //! Settings -> how identities are made: for first sights, for the store that pins it, and for whoever looks one up.
 use crate::{
-    config::settings::{IdentityFormat, IdentitySource, Settings},
+    config::settings::{IdentityFormat, IdentitySource, IssuerSettings, Settings},
     domain::{
         policy::{Expression, InvalidExpression, Place},
         subject::{Issuer, Namespace},
@@ -20,9 +20,11 @@ pub fn namings(settings: &Settings) -> HashMap<Namespace, Naming> {
     for issuer in &settings.issuers {
         let derives = issuer.identity.source == IdentitySource::Opaque;
         let adopts_until = issuer.adopt.as_ref().map(|adopt| adopt.until);
-        let naming = namings
-            .entry(issuer.namespace.clone())
-            .or_insert(Naming { derives: true, adopts_until: None });
+        let naming = namings.entry(issuer.namespace.clone()).or_insert_with(|| Naming {
+            line: line(issuer).into(),
+            derives: true,
+            adopts_until: None,
+        });
         naming.derives &= derives;
         naming.adopts_until = naming.adopts_until.max(adopts_until);
     }
@@ -36,20 +38,28 @@ pub fn pin(settings: &Settings) -> Pin {
 
 /// Each configured namespace and how its identities are made, in one line that never changes for the same format:
 /// `opaque`, `claim NAME`, or `expression` and the first 16 hexadecimal digits of the text's SHA-256; then
-/// `prefix PREFIX` where there is one. In byte order of the namespaces.
+/// `prefix PREFIX` where there is one; then `of N claims` where a subject is made of more than one, since a subject of one
+/// claim may look like one of two. In byte order of the namespaces.
 fn formats(settings: &Settings) -> Vec<(Namespace, Box<str>)> {
     let mut formats: Vec<(Namespace, Box<str>)> = Vec::new();
     for issuer in &settings.issuers {
         // Issuers that share a namespace make identities alike, or the configuration would have been refused.
         if !formats.iter().any(|(namespace, _)| *namespace == issuer.namespace) {
-            formats.push((issuer.namespace.clone(), line(&issuer.identity).into()));
+            formats.push((issuer.namespace.clone(), line(issuer).into()));
         }
     }
     formats.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     formats
 }
 
-fn line(format: &IdentityFormat) -> String {
+fn line(issuer: &IssuerSettings) -> String {
+    match issuer.subject.len() {
+        0 | 1 => format_line(&issuer.identity),
+        claims => format!("{} of {claims} claims", format_line(&issuer.identity)),
+    }
+}
+
+fn format_line(format: &IdentityFormat) -> String {
     let mut line = match &format.source {
         IdentitySource::Opaque => return "opaque".to_owned(),
         // In quotes where it could be read as a claim and a prefix.
@@ -96,7 +106,8 @@ pub(super) fn first_sights(
         let adopt = issuer.adopt.as_ref();
         let adoption =
             adopt.map(|adopt| Adoption { claim: adopt.claim.clone(), until: adopt.until });
-        let naming = bind::Naming { format: of(&issuer.identity)?, adoption };
+        let (format, line) = (of(&issuer.identity)?, line(issuer).into());
+        let naming = bind::Naming { format, line, adoption };
         namings.insert(issuer.url.clone(), naming);
     }
     Ok(namings)
@@ -107,7 +118,7 @@ mod tests {
     use super::*;
 
     fn of(source: IdentitySource, prefix: &str) -> String {
-        line(&IdentityFormat { source, prefix: prefix.parse().unwrap(), mutable: false })
+        format_line(&IdentityFormat { source, prefix: prefix.parse().unwrap(), mutable: false })
     }
 
     #[test]

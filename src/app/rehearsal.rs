@@ -2,15 +2,12 @@
 use super::{face::Lasting, host::Host, issuers::Issuers, postgres, start::StartError, store};
 use crate::{
     config::settings::{Settings, StorePlace},
-    domain::{identity::ChatIdentity, subject::Subject},
+    domain::subject::Subject,
     inbound::public::Exchange,
     ports::{
         Reply,
-        registry::{Owner, Registry, Row, State},
-        store::{
-            BindError, Binding, BindingStore, FirstSight, Given, Match, Origin, Pin, PinError,
-            StoreError,
-        },
+        registry::Registry,
+        store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
 };
 use std::sync::Arc;
@@ -62,44 +59,6 @@ fn both(
 #[derive(Debug)]
 struct Untouched(Option<(Arc<dyn BindingStore>, Arc<dyn Registry>)>);
 
-/// What a first sight would come to, as far as reading shows.
-async fn foreseen(store: &dyn Registry, sight: &FirstSight) -> Result<Given, BindError> {
-    if let Some(wanted) = &sight.adopt
-        && let Some(waiting) = waiting(store, sight, wanted).await?
-    {
-        if !wanted.verified {
-            return Err(BindError::Unverified);
-        }
-        let record = store.record(&waiting).await.map_err(BindError::Store)?;
-        if record.is_some_and(|held| held.state == State::Retired) {
-            return Ok(Binding::Retired.into());
-        }
-        return Ok(Given { binding: Binding::Active(waiting), adopted: true });
-    }
-    match store.record(&sight.identity).await.map_err(BindError::Store)?.map(|held| held.state) {
-        // One that lost its last subject may be this subject's own.
-        None | Some(State::Unlinked) => Ok(Binding::Active(sight.identity.clone()).into()),
-        Some(State::Retired) if sight.origin != Origin::Named => Ok(Binding::Retired.into()),
-        Some(State::Active | State::Unclaimed | State::Retired) => Err(BindError::Taken),
-    }
-}
-
-/// The identity that waits under just this value: the row behind a subject of that name.
-async fn waiting(
-    store: &dyn Registry,
-    sight: &FirstSight,
-    wanted: &Match,
-) -> Result<Option<ChatIdentity>, BindError> {
-    let names = || (sight.subject.namespace().as_str().into(), wanted.value.clone());
-    let (namespace, value) = names();
-    let owner = Owner::Subject(namespace, value);
-    let before = Row { owner, identity: sight.identity.clone(), is_retired: false };
-    let rows = store.rows(Some(&before), 1).await.map_err(BindError::Store)?;
-    let (namespace, value) = names();
-    let waits = |row: &Row| row.owner == Owner::Waiting(namespace.clone(), value.clone());
-    Ok(rows.into_iter().find(waits).map(|row| row.identity))
-}
-
 impl BindingStore for Untouched {
     fn find<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Result<Option<Binding>, StoreError>> {
         match &self.0 {
@@ -111,7 +70,7 @@ impl BindingStore for Untouched {
     fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
         Box::pin(async move {
             match &self.0 {
-                Some((_, registry)) => foreseen(&**registry, sight).await,
+                Some((_, registry)) => registry.foresee(sight).await,
                 None => Ok(Binding::Active(sight.identity.clone()).into()),
             }
         })

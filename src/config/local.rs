@@ -11,11 +11,17 @@ pub(super) fn admin(at: Option<&Cursor<'_>>, reader: &mut Reader<'_>) -> Option<
     let list = at.and_then(|at| at.get("tokens"));
     let entries: Vec<_> = list.iter().flat_map(Cursor::items).collect();
     let name_of = |at: &Cursor<'_>| at.get("name").and_then(|name| name.text().map(str::to_owned));
+    let digest_of = |at: &Cursor<'_>| digest(at.get("sha256")?.text()?);
     for (number, at) in entries.iter().enumerate() {
         let same = |other: &Cursor<'_>| name_of(other).is_some() && name_of(other) == name_of(at);
         if let (Some(name), true) = (at.get("name"), entries.iter().take(number).any(same)) {
             // History says who by this name.
             name.wrong(&mut reader.report, "another token has this name (give each its own)");
+        }
+        let same =
+            |other: &Cursor<'_>| digest_of(other).is_some() && digest_of(other) == digest_of(at);
+        if let (Some(sum), true) = (at.get("sha256"), entries.iter().take(number).any(same)) {
+            sum.wrong(&mut reader.report, "another name has this token (give each its own)");
         }
     }
     let tokens = entries.iter().map(token).collect::<Option<_>>()?;

@@ -10,7 +10,7 @@ use crate::{
         registry::{
             Author, Change, ChangeError, Changed, Filter, Holding, Record, Registry, Rekey, Rekeyed,
         },
-        store::StoreError,
+        store::{BindError, Binding, FirstSight, Given, Origin, StoreError},
     },
 };
 use std::{collections::HashMap, sync::Arc};
@@ -25,8 +25,10 @@ pub struct Registrar {
 }
 
 /// How a namespace's identities are made, as far as it concerns those who look one up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
+    /// The format in one line, as the store keeps it.
+    pub line: Box<str>,
     /// Whether the subject alone tells the identity.
     pub derives: bool,
     /// Until then a first sign-in may take an identity that waits for it instead.
@@ -82,7 +84,7 @@ impl Registrar {
         Author { who: order.who.clone(), why: order.why.clone(), at: self.clock.now() }
     }
 
-    /// Up to `limit` identities in byte order, without their history.
+    /// Up to `limit` identities in byte order, without their history. First finishes an import that holds already.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -91,16 +93,15 @@ impl Registrar {
         self.store.list(filter, limit).await
     }
 
-    /// All about an identity, if the registry knows it.
+    /// All about an identity, if the registry knows it. Writes nothing.
     ///
     /// # Errors
     /// The store cannot answer.
     pub async fn show(&self, identity: &ChatIdentity) -> Result<Option<Record>, StoreError> {
-        self.settle().await?;
         self.store.record(identity).await
     }
 
-    /// All about the identity a subject has.
+    /// All about the identity a subject has. Writes nothing.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -201,36 +202,44 @@ impl Registrar {
     pub async fn look_up(&self, subjects: &[Subject]) -> Result<Vec<Sighting>, StoreError> {
         let held = self.store.holders(subjects).await?;
         let mut sightings = Vec::with_capacity(subjects.len());
-        let mut unseen = Vec::new();
         for (subject, held) in subjects.iter().zip(held) {
             let known = held.is_some();
             let identity = match held {
                 Some(holding) => Some(holding.identity),
-                None => self.foreseen(subject),
+                None => self.foreseen(subject).await?,
             };
-            if let (false, Some(identity)) = (known, &identity) {
-                unseen.push(identity.clone());
-            }
             sightings.push(Sighting { subject: subject.clone(), identity, known });
-        }
-        for identity in unseen {
-            // It is somebody else's: what comes of a sign-in is a conflict and not this identity.
-            if self.store.record(&identity).await?.is_some() {
-                for sighting in &mut sightings {
-                    if !sighting.known && sighting.identity.as_ref() == Some(&identity) {
-                        sighting.identity = None;
-                    }
-                }
-            }
         }
         Ok(sightings)
     }
 
     /// What a first sign-in would give a subject, where that can be said without its token.
-    fn foreseen(&self, subject: &Subject) -> Option<ChatIdentity> {
-        let naming = self.namespaces.get(subject.namespace())?;
-        let adopts = naming.adopts_until.is_some_and(|until| self.clock.now() < until);
-        (naming.derives && !adopts).then(|| self.key.derive(subject))
+    async fn foreseen(&self, subject: &Subject) -> Result<Option<ChatIdentity>, StoreError> {
+        let now = self.clock.now();
+        let Some(naming) = self.namespaces.get(subject.namespace()) else { return Ok(None) };
+        if !naming.derives || naming.adopts_until.is_some_and(|until| now < until) {
+            return Ok(None);
+        }
+        let sight = FirstSight {
+            subject: subject.clone(),
+            identity: self.key.derive(subject),
+            origin: Origin::Derived(self.key.fingerprint()),
+            key: self.key.clone(),
+            format: naming.line.clone(),
+            adopt: None,
+            at: now,
+        };
+        match self.store.foresee(&sight).await {
+            Ok(Given { binding: Binding::Active(identity), .. }) => Ok(Some(identity)),
+            // It would be refused: whatever was named here, the sign-in would not give it.
+            Ok(Given { binding: Binding::Retired, .. })
+            | Err(
+                BindError::Taken
+                | BindError::Unverified
+                | BindError::Store(StoreError::Rekeyed(_) | StoreError::Reformatted),
+            ) => Ok(None),
+            Err(BindError::Store(cause)) => Err(cause),
+        }
     }
 
     /// Finishes the import that holds already, if its process did not.

@@ -19,7 +19,12 @@ pub(super) struct Desk<'a> {
 impl Desk<'_> {
     /// What is said where the store cannot answer; why is for the log.
     pub(super) fn store_failed(&self, error: &StoreError) -> Problem {
-        let problem = Problem::new(Code::StoreUnavailable, detail::STORE_UNAVAILABLE);
+        let detail = match error {
+            StoreError::Rekeyed(_) => detail::REKEYED,
+            StoreError::Reformatted => detail::REFORMATTED,
+            StoreError::Unavailable(_) | StoreError::Damaged => detail::STORE_UNAVAILABLE,
+        };
+        let problem = Problem::new(Code::StoreUnavailable, detail);
         problem.log(self.id, Some(error));
         problem
     }

@@ -55,6 +55,8 @@ pub const STORE_UNAVAILABLE: &str =
     "the identity store does not answer at the moment: try again later";
 /// The store's identity key is another one than this process's.
 pub const REKEYED: &str = "the identity key was changed (usher identity rekey): an operator restarts usher with the new key";
+/// The store's format for the namespace was changed.
+pub const REFORMATTED: &str = "the format of this namespace's identities was changed (usher identity rekey): an operator restarts usher with the new one";
 /// The identity is retired.
 pub const RETIRED: &str =
     "an operator retired this identity: usher identity show tells when and why";

@@ -49,6 +49,7 @@ impl Refusal {
                 Code::StoreUnavailable,
                 match why {
                     StoreError::Rekeyed(_) => detail::REKEYED,
+                    StoreError::Reformatted => detail::REFORMATTED,
                     StoreError::Unavailable(_) | StoreError::Damaged => detail::STORE_UNAVAILABLE,
                 },
             ),

@@ -2,7 +2,10 @@
 mod change;
 mod file;
 
-use super::{Reply, store::StoreError};
+use super::{
+    Reply,
+    store::{BindError, FirstSight, Given, StoreError},
+};
 use crate::domain::{
     identity::ChatIdentity,
     subject::{Namespace, Subject},
@@ -29,6 +32,9 @@ pub trait Registry: Debug + Send + Sync {
         &'a self,
         subjects: &'a [Subject],
     ) -> Reply<'a, Result<Vec<Option<Holding>>, StoreError>>;
+
+    /// What a first sight would come to now, as [`super::store::BindingStore::bind`] would answer it; writes nothing.
+    fn foresee<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>>;
 
     /// All about one identity.
     fn record<'a>(

@@ -8,6 +8,12 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 use std::{fs, net::SocketAddr};
+use usher::{
+    app::{self, Host},
+    domain::{identity::IdentityKey, secret::Secret},
+    flow::registry::Order,
+    ports::registry::Rekey,
+};
 
 /// An operator with the token that usher keeps itself.
 struct Operator {
@@ -129,7 +135,38 @@ async fn conflicts_are_409_with_the_way_out_and_the_unknown_is_404() {
     ] {
         assert_eq!(refusal(&ops.post(path, &order).await), told(404, "not_found"), "{path}");
     }
+    let guest = json!({"namespace": "urn:usher:guest", "subject": "x", "reason": "r"});
+    let refused = ops.post(&format!("/api/identities/{alice}/links"), &guest).await;
+    assert_eq!(refusal(&refused), told(400, "bad_request"));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("urn:usher: are usher's own"), "{detail}");
+    assert_eq!(refusal(&ops.post("/api/identity-unlink", &guest).await), told(404, "not_found"));
     assert_eq!(refusal(&ops.get("/api/identities/u-nobody").await), told(404, "not_found"));
+    usher.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_needs_the_stores_new_key_waits_for_a_restart() {
+    let (idp, place, usher) = house().await;
+    let ops = Operator::of(&place, &usher);
+    let alice = usher.identity(&idp.token("alice")).await;
+    let settings = place.settings();
+    let host = Host::system(settings.identity_key.fingerprint());
+    let registrar = app::registry(&settings, app::Absent::Made, host.clock).await.unwrap();
+    let rekey = Rekey {
+        old: registrar.key().clone(),
+        new: Some(IdentityKey::new(&Secret::text("fedcba9876543210fedcba9876543210")).unwrap()),
+        formats: Vec::new(),
+        keep: true,
+        dry_run: false,
+    };
+    let order = Order { who: "cli:test".into(), why: "test".into() };
+    registrar.rekey(&rekey, &order).await.unwrap();
+    let why = json!({"reason": "r"});
+    let refused = ops.post(&format!("/api/identities/{alice}/erase"), &why).await;
+    assert_eq!(refusal(&refused), told(503, "store_unavailable"));
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("restarts usher with the new key"), "{detail}");
     usher.stop().await;
 }
 
@@ -188,7 +225,9 @@ async fn an_identity_is_one_segment_strictly_decoded() {
     let file = "namespace,subject,identity\r\ncorp,z,Zoë/li+%@example.com\r\n";
     let imported = ops.import("", file).await;
     assert_eq!(imported.status, 200, "{:?}", imported.body);
-    assert_eq!(imported.json()["warnings"][0]["line"], 2);
+    let warnings = imported.json()["warnings"].clone();
+    assert_eq!((&warnings[0]["line"], warnings[0].as_object().unwrap().len()), (&json!(2), 2));
+    assert!(warnings[0]["message"].as_str().unwrap().contains("escaped in every URL"));
     let shown = ops.get("/api/identities/Zo%C3%AB%2Fli+%25%40example.com").await;
     assert_eq!(shown.json()["identity"], "Zoë/li+%@example.com");
     assert_eq!(shown.json()["outside_alphabet"], true);

@@ -8,6 +8,12 @@ use http::{Request, request::Builder};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use std::fs;
+use usher::{
+    app::{self, Host},
+    domain::{identity::IdentityKey, secret::Secret, subject::Subject},
+    flow::registry::Order,
+    ports::registry::{Owner, Rekey, Row},
+};
 
 fn listen() -> Value {
     json!({
@@ -75,6 +81,69 @@ async fn alice_can_be_given_bobs_identity_before_bob_signs_in() {
     assert_eq!(usher.identity(&idp.token("bob")).await, bob);
     assert_eq!(look_up(&usher, path).await.json()[0]["known"], true);
     drop(place);
+    usher.stop().await;
+}
+
+/// Where a first sight would be refused, or give another identity.
+#[tokio::test]
+async fn p12_no_identity_is_foretold_that_a_sign_in_would_not_give() {
+    let (idp, place, usher) = house(json!({"lookup": ["corp"]})).await;
+    let settings = place.settings();
+    let host = Host::system(settings.identity_key.fingerprint());
+    let registrar = app::registry(&settings, app::Absent::Made, host.clock).await.unwrap();
+    let order = Order { who: "cli:test".into(), why: "test".into() };
+    let of = |id: &str| {
+        let subject = Subject::new("corp".parse().unwrap(), id.parse().unwrap());
+        let derived = registrar.key().derive(&subject);
+        (subject, derived)
+    };
+    let told = async |id: &str| {
+        let seen = look_up(&usher, &format!("/usher/identities?namespace=corp&subject={id}")).await;
+        (seen.json()[0]["identity"].clone(), seen.json()[0]["known"].clone())
+    };
+    let nothing = (Value::Null, json!(false));
+
+    // Erased: she is not to come back as anybody.
+    let alice = usher.identity(&idp.token("alice")).await;
+    registrar.erase(alice.parse().unwrap(), &order).await.unwrap();
+    assert_eq!(told("alice").await, nothing);
+    let refused = eventually(async || {
+        let reply = usher.exchange(&idp.token("alice")).await;
+        (reply.status == 403).then(|| reply.code())
+    });
+    assert_eq!(refused.await, "identity_retired");
+
+    // Ended before he ever came: he is known.
+    let (dave, daves) = of("dave");
+    registrar.retire_subject(dave, &order).await.unwrap();
+    assert_eq!(told("dave").await, (json!(daves.as_str()), json!(true)));
+
+    // An import that holds gave it to another; its rows are still to be moved.
+    let (_, bobs) = of("bob");
+    let owner = Owner::Subject("corp".into(), "mallory".into());
+    let row = Row { owner, identity: bobs, is_retired: false, derived_with: None };
+    let (store, author) = (registrar.store(), registrar.author(&order));
+    let import = store.begin_import(&author).await.unwrap();
+    store.stage(import, &[(2, row)]).await.unwrap();
+    store.verify(import, true).await.unwrap();
+    store.apply(import, &author).await.unwrap();
+    assert_eq!(told("bob").await, nothing);
+    assert_eq!(usher.exchange(&idp.token("bob")).await.code(), "identity_conflict");
+
+    // The store has another key by now, with which this sidecar cannot foretell anything.
+    let (_, carols) = of("carol");
+    assert_eq!(told("carol").await, (json!(carols.as_str()), json!(false)));
+    let new = IdentityKey::new(&Secret::text("fedcba9876543210fedcba9876543210")).unwrap();
+    let rekey = Rekey {
+        old: registrar.key().clone(),
+        new: Some(new),
+        formats: Vec::new(),
+        keep: true,
+        dry_run: false,
+    };
+    registrar.rekey(&rekey, &order).await.unwrap();
+    assert_eq!(told("carol").await, nothing);
+    assert_eq!(usher.exchange(&idp.token("carol")).await.code(), "store_unavailable");
     usher.stop().await;
 }
 

@@ -53,7 +53,7 @@ async fn import_unclaimed(place: &Place, value: &str, identity: &ChatIdentity) {
     let (store, author) = (registrar.store(), registrar.author(&order()));
     let import = store.begin_import(&author).await.unwrap();
     let owner = Owner::Waiting("corp".into(), value.into());
-    let row = Row { owner, identity: identity.clone(), is_retired: false };
+    let row = Row { owner, identity: identity.clone(), is_retired: false, derived_with: None };
     store.stage(import, &[(1, row)]).await.unwrap();
     assert_eq!(store.verify(import, false).await.unwrap().clashes, []);
     store.apply(import, &author).await.unwrap();
@@ -270,6 +270,84 @@ async fn another_format_is_refused_while_identities_rest_on_the_old_one() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(69), "{said}");
     assert!(said.contains("usher identity rekey") && said.contains("claim nr"), "{said}");
+}
+
+/// The exit code of `usher explain`, and the code of what stops the token at its identity.
+fn explained(place: &Place, token: &str) -> (i32, Option<String>) {
+    let output = usher(&["explain", "--config", &config(place)], token);
+    let said = text(&output.stdout);
+    let refused = said.lines().find_map(|line| line.strip_prefix("refused  identity   "));
+    let code = refused.and_then(|why| why.split(':').next()).map(str::to_owned);
+    (output.status.code().unwrap(), code)
+}
+
+fn refused(code: &str) -> (i32, Option<String>) {
+    (3, Some(code.to_owned()))
+}
+
+#[test]
+fn p12_explain_says_of_a_first_sight_what_the_sidecar_would() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (idp, place) = (runtime.block_on(Idp::open()), Place::new());
+    let adopt = json!({"adopt": {"claim": "email", "until": "2999-12-31"}});
+    place.configure(idp.provider.issuer(), &issuers(&idp, &adopt));
+    let verified = |email: &str| json!({"email": email, "email_verified": true});
+    let key = place.settings().identity_key;
+    let derived = |id: &str| key.derive(&subject(id)).as_str().to_owned();
+    let asked = [
+        ("erased", json!({}), refused("identity_retired")),
+        ("imported", json!({}), (0, None)),
+        ("reserved", json!({}), refused("identity_conflict")),
+        ("case", verified("Waits@b.c"), refused("identity_conflict")),
+        ("unseen", verified("nobody@b.c"), (0, None)),
+    ];
+    runtime.block_on(async {
+        let waiting = ChatIdentity::imported("waits@b.c").unwrap();
+        import_unclaimed(&place, "waits@b.c", &waiting).await;
+        let sidecar = place.start().await;
+        sidecar.identity(&token(&idp, "erased", &json!({}))).await;
+        sidecar.stop().await;
+    });
+    identity(&place, &["erase", &derived("erased"), "--reason", "asked to"]);
+    let rows = format!("corp,imported,other\ncorp,another,{}\n", derived("reserved"));
+    fs::write(place.path("users.csv"), format!("namespace,subject,identity\n{rows}")).unwrap();
+    let file = place.path("users.csv").display().to_string();
+    identity(&place, &["import", &file, "--allow-links"]);
+    for (sub, claims, wanted) in &asked {
+        assert_eq!(explained(&place, &token(&idp, sub, claims)), *wanted, "{sub}");
+    }
+    // Just that becomes of them.
+    runtime.block_on(async {
+        let sidecar = place.start().await;
+        for (sub, claims, (_, wanted)) in &asked {
+            let reply = sidecar.exchange(&token(&idp, sub, claims)).await;
+            let code = (reply.status != 200).then(|| reply.code());
+            assert_eq!(code, *wanted, "{sub}");
+        }
+        sidecar.stop().await;
+    });
+}
+
+#[test]
+fn p12_explain_foresees_no_identity_by_another_key_or_format_than_the_stores() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (idp, place) = (runtime.block_on(Idp::open()), Place::new());
+    place.configure(idp.provider.issuer(), &issuers(&idp, &json!({})));
+    runtime.block_on(async {
+        let sidecar = place.start().await;
+        sidecar.identity(&idp.token("alice")).await;
+        sidecar.stop().await;
+    });
+    let bob = token(&idp, "bob", &json!({"nr": "7"}));
+    assert_eq!(explained(&place, &bob), (0, None));
+    let format = json!({"identity": {"format": "claim", "claim": "nr"}});
+    place.configure(idp.provider.issuer(), &issuers(&idp, &format));
+    assert_eq!(explained(&place, &bob), refused("store_unavailable"));
+    place.configure(idp.provider.issuer(), &issuers(&idp, &json!({})));
+    fs::write(place.path("identity-key"), "fedcba9876543210fedcba9876543210").unwrap();
+    assert_eq!(explained(&place, &bob), refused("store_unavailable"));
+    // Whom the store knows already keeps what they have.
+    assert_eq!(explained(&place, &idp.token("alice")), (0, None));
 }
 
 #[test]

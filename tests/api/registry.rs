@@ -9,10 +9,20 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
-use usher::domain::{identity::IdentityKey, secret::Secret, subject::Subject};
+use usher::{
+    app::{self, Host},
+    domain::{
+        identity::{ChatIdentity, IdentityKey},
+        secret::Secret,
+        subject::Subject,
+    },
+    flow::registry::Order,
+    ports::registry::{Owner, Row},
+};
 
 /// A place that is configured, and has no sidecar yet.
 fn place() -> Place {
@@ -75,12 +85,21 @@ fn derived(subject: &str) -> String {
 const USERS: &str = "\u{feff}identity,namespace,subject\r\n\
     alice@example.com,corp,alice\r\nbob,corp,\"bob \"\"b\"\"\"\r\n";
 
+const OUTSIDE: &str =
+    "identity has characters beyond A-Z a-z 0-9 . _ ~ - and must be escaped in every URL";
+
 #[test]
 fn a_file_is_taken_whole_and_shown_and_a_second_time_changes_nothing() {
     let place = place();
     let dry = succeeded(import(&place, "users.csv", USERS, &["--dry-run", "--output", "json"]));
     let dry: Value = serde_json::from_str(&dry).unwrap();
-    let counts = |new: u64, known: u64, dry_run: bool| json!({"rows": 2, "new": new, "known": known, "warnings": 1, "dry_run": dry_run});
+    let counts = |new: u64, known: u64, dry_run: bool| {
+        let warnings = json!([{"line": 2, "message": OUTSIDE}]);
+        json!({
+            "rows": 2, "new": new, "known": known, "dry_run": dry_run, "warnings": warnings,
+            "warnings_total": 1,
+        })
+    };
     assert_eq!(dry, counts(2, 0, true));
     assert_eq!(done(&place, &["list", "--output", "json"]), "");
 
@@ -250,6 +269,26 @@ fn a_change_needs_a_reason_that_can_be_shown() {
 }
 
 #[test]
+fn p20_no_operator_gives_guests_or_api_tokens_an_identity() {
+    let place = place();
+    succeeded(import(&place, "users.csv", "namespace,subject,identity\ncorp,bob,bob\n", &[]));
+    for namespace in ["urn:usher:guest", "urn:usher:api-token", "urn:usher:x"] {
+        let named = ["--namespace", namespace, "--subject", "a"];
+        let why = ["--reason", "x"];
+        for start in [&["link", "bob"][..], &["retire"]] {
+            let (code, said) = refused(&identity(&place, &[start, &named, &why].concat()));
+            assert_eq!((code, said.contains("urn:usher:")), (Some(64), true), "{said}");
+        }
+        let unknown = identity(&place, &[&["unlink"][..], &named, &why].concat());
+        assert_eq!(refused(&unknown).0, Some(1));
+        assert_eq!(refused(&identity(&place, &[&["show"][..], &named].concat())).0, Some(1));
+    }
+    // What is there can be brought back.
+    let header = "namespace,subject,identity,state\r\n";
+    assert_eq!(done(&place, &["export"]), format!("{header}corp,bob,bob,active\r\n"));
+}
+
+#[test]
 fn a_list_is_cut_where_it_was_told_to_and_says_how_to_go_on() {
     let place = place();
     succeeded(import(&place, "users.csv", &rows(1_203), &[]));
@@ -261,7 +300,7 @@ fn a_list_is_cut_where_it_was_told_to_and_says_how_to_go_on() {
     };
     let first = identity(&place, &["list", "--output", "json", "--limit", "1200"]);
     assert_eq!(names(&first).len(), 1_200);
-    assert!(text(&first.stderr).contains("--after i01199"), "{}", text(&first.stderr));
+    assert!(text(&first.stderr).contains("--after=i01199"), "{}", text(&first.stderr));
     let rest = identity(&place, &["list", "--output", "json", "--after", "i01199"]);
     assert_eq!(names(&rest), ["\"i01200\"", "\"i01201\"", "\"i01202\""]);
     assert_eq!(text(&rest.stderr), "");
@@ -269,6 +308,64 @@ fn a_list_is_cut_where_it_was_told_to_and_says_how_to_go_on() {
     assert_eq!(text(&table.stdout).lines().count(), 701, "a heading, and a line for each");
     assert_eq!(done(&place, &["list", "--state", "retired", "--output", "json"]), "");
     assert_eq!(done(&place, &["list", "--namespace", "other", "--output", "json"]), "");
+}
+
+#[test]
+fn what_a_list_says_to_go_on_with_is_taken_as_it_stands() {
+    let place = place();
+    let users = "namespace,subject,identity\ncorp,a,-B\ncorp,b,-C d'e\ncorp,c,-D\n";
+    succeeded(import(&place, "users.csv", users, &[]));
+    let mut listed = Vec::new();
+    let mut go_on = String::new();
+    while listed.len() < 3 {
+        let program = env!("CARGO_BIN_EXE_usher");
+        let line = format!(
+            "'{program}' identity --config '{}' list --output json --limit 1 {go_on}",
+            config(&place)
+        );
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        let told = text(&output.stderr);
+        go_on = told.trim().rsplit_once("go on with ").map_or("", |(_, how)| how).to_owned();
+        let found: Value = serde_json::from_str(&succeeded(output)).unwrap();
+        listed.push(found["identity"].as_str().unwrap().to_owned());
+    }
+    assert_eq!((listed, go_on.as_str()), (["-B", "-C d'e", "-D"].map(str::to_owned).into(), ""));
+}
+
+#[tokio::test]
+async fn who_looks_somebody_up_moves_no_row_of_an_import() {
+    let place = place();
+    let settings = place.settings();
+    let host = Host::system(settings.identity_key.fingerprint());
+    let registrar =
+        app::registry(&settings, app::Absent::Made, Arc::clone(&host.clock)).await.unwrap();
+    let (store, subject) =
+        (registrar.store(), |id: &str| Subject::new("corp".parse().unwrap(), id.parse().unwrap()));
+    let author = registrar.author(&Order { who: "cli:test".into(), why: "users.csv".into() });
+    let import = store.begin_import(&author).await.unwrap();
+    let row = |n: u64| {
+        let owner = Owner::Subject("corp".into(), format!("s{n}").into());
+        let identity = ChatIdentity::imported(&format!("i{n}")).unwrap();
+        (n, Row { owner, identity, is_retired: false, derived_with: None })
+    };
+    let rows: Vec<_> = (0..3).map(row).collect();
+    store.stage(import, &rows).await.unwrap();
+    assert_eq!(store.verify(import, false).await.unwrap().clashes, []);
+    store.apply(import, &author).await.unwrap();
+
+    let seen = registrar.look_up(&[subject("s1"), subject("s7")]).await.unwrap();
+    assert_eq!(seen[0].identity.as_ref().unwrap().as_str(), "i1");
+    assert_eq!((seen[0].known, seen[1].known), (true, false));
+    let shown_now = registrar.show_subject(&subject("s2")).await.unwrap().unwrap();
+    assert_eq!((shown_now.identity.as_str(), shown_now.history.len()), ("i2", 1));
+    assert_eq!(shown(&place, &["i0"])["subjects"][0]["subject"], "s0");
+    // Each row is still where the import laid it.
+    let mut left = 0;
+    while store.settle(author.at, 1).await.unwrap() {
+        left += 1;
+    }
+    assert_eq!(left, 3);
+    assert_eq!(registrar.show_subject(&subject("s2")).await.unwrap().unwrap(), shown_now);
 }
 
 #[test]
@@ -286,11 +383,14 @@ fn what_must_last_needs_a_durable_store() {
         vec!["import", &file],
         vec!["import", &file, "--allow-links"],
         vec!["rekey"],
+        vec!["list"],
+        vec!["list", "--output", "json"],
+        vec!["show", "bob"],
+        vec!["export"],
     ] {
         let (code, said) = refused(&identity(&place, &command));
         assert_eq!((code, said.contains("needs a durable store")), (Some(69), true), "{said}");
     }
-    assert_eq!(done(&place, &["list", "--output", "json"]), "");
 }
 
 /// Waits for a sidecar to give `subject` what `is` accepts, at most 2 s from `since`.
@@ -384,7 +484,6 @@ async fn rekey_says_how_many_change_and_gives_the_new_keys_identities_from_then_
     assert!(said.contains(fingerprint) && said.contains("restart every sidecar"), "{said}");
     succeeded(output);
     assert_eq!(shown(&place, &[&old])["state"], "retired");
-
     // The old key is another one now, where a key is needed.
     let named = ["--namespace", "corp", "--subject", "carol", "--reason", "x"];
     for command in [
@@ -407,6 +506,29 @@ async fn rekey_says_how_many_change_and_gives_the_new_keys_identities_from_then_
     fs::write(place.path("short"), "short\n").unwrap();
     let short = place.path("short").display().to_string();
     assert_eq!(refused(&identity(&place, &["rekey", "--new-key", &short])).0, Some(2));
+}
+
+#[test]
+fn a_rekey_to_the_key_in_force_says_that_nothing_changes() {
+    let place = place();
+    succeeded(import(&place, "users.csv", "namespace,subject,identity\ncorp,bob,bobs\n", &[]));
+    let made = usher(&["identity", "new-key"], "");
+    fs::write(place.path("new-key"), &made.stdout).unwrap();
+    let fingerprint = text(&made.stderr).trim().rsplit(' ').next().unwrap().to_owned();
+    let file = place.path("new-key").display().to_string();
+    let rekey = || identity(&place, &["rekey", "--new-key", &file]);
+    assert!(succeeded(rekey()).starts_with("changed: 0"));
+
+    let nothing = format!(
+        "nothing changes: identities are made with the identity key {fingerprint} already\n"
+    );
+    let again = rekey();
+    assert!(text(&again.stderr).contains("configure the new"), "it is not configured yet");
+    assert_eq!(succeeded(again), nothing);
+    fs::write(place.path("identity-key"), &made.stdout).unwrap();
+    let again = rekey();
+    assert_eq!(text(&again.stderr), "", "it is configured");
+    assert_eq!(succeeded(again), nothing);
 }
 
 /// An import that has read some rows and waits for more.

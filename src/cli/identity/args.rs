@@ -161,7 +161,7 @@ pub(super) struct Chosen {
 #[derive(Debug)]
 pub(super) enum Choice {
     Identity(ChatIdentity),
-    Subject(Subject),
+    Subject(Named),
 }
 
 impl Chosen {
@@ -170,7 +170,7 @@ impl Chosen {
         match (self.identity, self.namespace, self.subject) {
             (Some(identity), _, _) => Ok(Choice::Identity(identity)),
             (None, Some(namespace), Some(subject)) => {
-                Named { namespace, subject }.subject().map(Choice::Subject)
+                Ok(Choice::Subject(Named { namespace, subject }))
             }
             // The parser has seen to it.
             (None, _, _) => Err(Exit::Usage),
@@ -196,6 +196,16 @@ impl Named {
             complain("usher: --subject is empty or holds a control character");
             Exit::Usage
         })
+    }
+
+    /// The same for what will be in the registry: not where only guests and API tokens are (contract 4).
+    pub(super) fn own_subject(self) -> Result<Subject, Exit> {
+        let subject = self.subject()?;
+        if subject.namespace().is_reserved() {
+            complain("usher: --namespace begins with urn:usher:, which is usher's own");
+            return Err(Exit::Usage);
+        }
+        Ok(subject)
     }
 }
 

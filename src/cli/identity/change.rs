@@ -13,7 +13,7 @@ use crate::{
 
 /// Gives a subject an identity that exists.
 pub(super) async fn link(desk: &Desk<'_>, options: LinkOptions) -> Result<Exit, Exit> {
-    let subject = options.named.subject()?;
+    let subject = options.named.own_subject()?;
     let order = Desk::order(options.why.reason);
     let changed = desk.registrar.link(options.identity, subject, &order).await;
     done(desk, "linked", changed).await
@@ -33,7 +33,7 @@ pub(super) async fn retire(desk: &Desk<'_>, options: RetireOptions) -> Result<Ex
     let order = Desk::order(options.why.reason);
     let changed = match choice {
         Choice::Identity(identity) => desk.registrar.retire(identity, &order).await,
-        Choice::Subject(subject) => desk.registrar.retire_subject(subject, &order).await,
+        Choice::Subject(named) => desk.registrar.retire_subject(named.own_subject()?, &order).await,
     };
     done(desk, "retired", changed).await
 }

@@ -46,11 +46,20 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// Says that what a sidecar holds in its own memory is not to be seen from here.
+pub(super) fn unseen() -> Exit {
+    complain(
+        "usher: this needs a durable store: store.url is memory:, which is in the sidecar's own memory, and this \
+         command sees none of it (ask the sidecar's admin listener)",
+    );
+    Exit::Unavailable
+}
+
 /// Says that the store failed.
 pub(super) fn store_failed(error: &StoreError) -> Exit {
     match error {
         StoreError::Rekeyed(held) => complain(&format!("usher: {}", Conflict::OtherKey(*held))),
-        StoreError::Unavailable(_) | StoreError::Damaged => {
+        StoreError::Reformatted | StoreError::Unavailable(_) | StoreError::Damaged => {
             complain(&format!("usher: {}", chain(error)));
         }
     }

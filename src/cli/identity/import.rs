@@ -14,9 +14,9 @@ use crate::{
         terminal::{complain, print},
     },
     flow::transfer::{Complaint, ImportFailure, Imported, Options, import},
+    inbound::admin::Told,
     telemetry::logs::chain,
 };
-use serde_json::json;
 use std::{io, path::Path, sync::Arc};
 
 /// Takes a file whole, or nothing of it.
@@ -51,13 +51,13 @@ fn name(file: &Path) -> String {
 
 fn taken(desk: &Desk<'_>, name: &str, imported: &Imported, dry_run: bool) -> Exit {
     say_lines(name, "warning: ", &imported.warnings, imported.warnings_total);
-    let Imported { rows, new, known, warnings_total: warnings, .. } = imported;
     match desk.output {
-        Output::Json => print(
-            &json!({"rows": rows, "new": new, "known": known, "warnings": warnings, "dry_run": dry_run})
-                .to_string(),
-        ),
+        // Texts and numbers can always be written.
+        Output::Json => {
+            print(&serde_json::to_string(&Told::of(imported, dry_run)).unwrap_or_default())
+        }
         Output::Table => {
+            let Imported { rows, new, known, .. } = imported;
             let done = if dry_run { "would be imported" } else { "imported" };
             let word = if *rows == 1 { "row" } else { "rows" };
             print(&format!("{name}: {rows} {word} {done}: {new} new, {known} known already"))

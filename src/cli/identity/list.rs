@@ -36,7 +36,8 @@ pub(super) async fn run(desk: &Desk<'_>, options: ListOptions) -> Result<Exit, E
         };
         if left == 0 {
             let last = quoted(last.identity.as_str());
-            complain(&format!("usher: there are more; go on with --after {last}"));
+            // As one word, since an identity may begin as an option does.
+            complain(&format!("usher: there are more; go on with --after={last}"));
             return Ok(Exit::Done);
         }
         filter.after = Some(last.identity);
@@ -69,5 +70,6 @@ mod tests {
     fn what_a_shell_would_read_otherwise_is_quoted() {
         assert_eq!(quoted("alice@example.com"), "alice@example.com");
         assert_eq!(quoted("a b'c$(d)"), "'a b'\\''c$(d)'");
+        assert_eq!(quoted("~alice"), "'~alice'");
     }
 }

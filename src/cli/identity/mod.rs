@@ -39,6 +39,11 @@ pub(super) fn run(file: Option<PathBuf>, options: IdentityOptions) -> Exit {
 
 async fn serve(desk: &Desk<'_>, command: IdentityCommand) -> Exit {
     let done = match command {
+        IdentityCommand::List(_) | IdentityCommand::Show(_) | IdentityCommand::Export(_)
+            if !desk.registrar.store().is_durable() =>
+        {
+            Err(desk::unseen())
+        }
         IdentityCommand::List(options) => list::run(desk, options).await,
         IdentityCommand::Show(chosen) => show::run(desk, chosen).await,
         IdentityCommand::Link(options) => change::link(desk, options).await,

@@ -8,10 +8,13 @@ use crate::{
     app,
     cli::{
         exit::Exit,
-        terminal::{complain, print, say},
+        terminal::{complain, print},
     },
-    domain::{identity::IdentityKey, secret::Secret},
-    ports::registry::{Rekey, Rekeyed},
+    domain::{
+        identity::{IdentityKey, KeyFingerprint},
+        secret::Secret,
+    },
+    ports::registry::{ChangeError, Conflict, Rekey, Rekeyed},
 };
 use serde_json::json;
 use std::path::Path;
@@ -21,9 +24,11 @@ use zeroize::Zeroizing;
 pub(super) async fn run(desk: &Desk<'_>, options: RekeyOptions) -> Result<Exit, Exit> {
     let RekeyOptions { new_key, keep, dry_run } = options;
     let new = new_key.as_deref().map(key).transpose()?;
-    let fingerprint = new.as_ref().unwrap_or(desk.registrar.key()).fingerprint();
-    let is_new = new.is_some();
-    let why = if is_new {
+    let held = held(desk).await?;
+    let fingerprint = new.as_ref().map_or(held, IdentityKey::fingerprint);
+    let is_named = new.is_some();
+    let is_other = fingerprint != held;
+    let why = if is_named {
         format!("the identity key {fingerprint}{}", if keep { ", for new subjects" } else { "" })
     } else {
         "the configured formats".to_owned()
@@ -37,30 +42,39 @@ pub(super) async fn run(desk: &Desk<'_>, options: RekeyOptions) -> Result<Exit, 
     };
     let done = desk.registrar.rekey(&rekey, &Desk::order(why)).await;
     let Rekeyed { changed, kept } = done.map_err(|error| not_changed(&error))?;
-    let exit = match desk.output {
+    let said = match desk.output {
         Output::Json => {
             let fingerprint = fingerprint.to_string();
-            print(
-                &json!({"changed": changed, "kept": kept, "dry_run": dry_run, "fingerprint": fingerprint})
-                    .to_string(),
-            )
+            json!({"changed": changed, "kept": kept, "dry_run": dry_run, "fingerprint": fingerprint})
+                .to_string()
         }
-        Output::Table if dry_run => {
-            say(&format!("would change: {changed}\nwould stay:   {kept}"));
-            Exit::Done
-        }
-        Output::Table => {
-            say(&format!("changed: {changed}\nstayed:  {kept}"));
-            Exit::Done
-        }
+        Output::Table if is_named && !is_other => format!(
+            "nothing changes: identities are made with the identity key {fingerprint} already"
+        ),
+        Output::Table if dry_run => format!("would change: {changed}\nwould stay:   {kept}"),
+        Output::Table => format!("changed: {changed}\nstayed:  {kept}"),
     };
-    if is_new && !dry_run {
+    let exit = print(&said);
+    if is_named && !dry_run && fingerprint != desk.registrar.key().fingerprint() {
         complain(&format!(
             "usher: configure the new identity key (fingerprint {fingerprint}) and restart every sidecar of this \
              store; until then they answer 503 to subjects they have not seen"
         ));
     }
     Ok(exit)
+}
+
+/// The fingerprint of the key that the store's identities are made with; of the configured one where it has none yet.
+async fn held(desk: &Desk<'_>) -> Result<KeyFingerprint, Exit> {
+    // Asks for nothing, and is refused where the key is another.
+    let old = desk.registrar.key().clone();
+    let configured = old.fingerprint();
+    let question = Rekey { old, new: None, formats: Vec::new(), keep: true, dry_run: true };
+    match desk.registrar.rekey(&question, &Desk::order("")).await {
+        Ok(_) => Ok(configured),
+        Err(ChangeError::Conflict(Conflict::OtherKey(held))) => Ok(held),
+        Err(error) => Err(not_changed(&error)),
+    }
 }
 
 /// The key in a file: its bytes less one trailing newline.

@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn run(desk: &Desk<'_>, chosen: Chosen) -> Result<Exit, Exit> {
     let found = match chosen.choice()? {
         Choice::Identity(identity) => desk.registrar.show(&identity).await,
-        Choice::Subject(subject) => desk.registrar.show_subject(&subject).await,
+        Choice::Subject(named) => desk.registrar.show_subject(&named.subject()?).await,
     };
     let Some(record) = found.map_err(|error| store_failed(&error))? else {
         complain("usher: the registry does not know it");

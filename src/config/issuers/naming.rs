@@ -31,7 +31,7 @@ pub(super) fn naming(
     if !mutable {
         refuse_changeable(at, reader);
     }
-    let adopt = at.get("adopt").map(|at| adopt(&at, reader));
+    let adopt = at.get("adopt").map(|at| adopt(&at, mutable, reader));
     let prefix = identity.as_ref().and_then(|at| at.get("prefix"));
     let prefix = prefix.map_or(Some(IdentityPrefix::default()), |at| at.text()?.parse().ok());
     let format = IdentityFormat { source: source(identity.as_ref())?, prefix: prefix?, mutable };
@@ -90,7 +90,7 @@ fn refuse_changeable(at: &Cursor<'_>, reader: &mut Reader<'_>) {
     }
 }
 
-fn adopt(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Adopt> {
+fn adopt(at: &Cursor<'_>, mutable: bool, reader: &mut Reader<'_>) -> Option<Adopt> {
     let (claim, until) = (at.get("claim")?, at.get("until")?);
     let day = until.text()?;
     let begins = text::date(day).ok()?;
@@ -101,13 +101,15 @@ fn adopt(at: &Cursor<'_>, reader: &mut Reader<'_>) -> Option<Adopt> {
         let path = until.path();
         reader.report.warn(format!("{path} has passed: nothing is adopted any more"));
     }
-    let claim = claim.text().inspect(|name| {
-        if UNVERIFIABLE.contains(name) {
-            let path = claim.path();
-            reader.report.warn(format!("{path}: a user or a help desk can change this claim, and would take what waits for somebody else"));
-        }
-    })?;
-    Some(Adopt { claim: claim.into(), until: ends })
+    let name = claim.text()?;
+    if UNVERIFIABLE.contains(&name) && mutable {
+        let path = claim.path();
+        reader.report.warn(format!("{path}: a user or a help desk can change this claim, and would take what waits for somebody else"));
+    } else if UNVERIFIABLE.contains(&name) {
+        // Whoever renames themselves first would have another's identity for ever.
+        claim.wrong(&mut reader.report, "a user or a help desk can change this claim, no issuer says it has verified it, and they would take what waits for somebody else (write email, or one that stays such as employee_id, or mutable: true under `identity`)");
+    }
+    Some(Adopt { claim: name.into(), until: ends })
 }
 
 /// What has to last needs a store that does (contract 8, `memory:`).
@@ -243,11 +245,21 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_nobody_verifies_is_adopted_by_with_a_warning() {
-        let warnings = |claim| {
-            read(&format!("[{{{A}, adopt: {{claim: {claim}, until: 2027-06-30}}}}]")).1.len()
+    fn p12_nobody_takes_what_waits_for_somebody_else_by_renaming_themselves() {
+        let adopt = |claim: &str, mutable: &str| {
+            format!("[{{{A}, adopt: {{claim: {claim}, until: 2027-06-30}}{mutable}}}]")
         };
-        assert_eq!(["email", "employee_id", "upn"].map(warnings), [0, 0, 1]);
+        for claim in UNVERIFIABLE {
+            let found = mistakes(&adopt(claim, ""));
+            assert!(found.contains("issuers[0].adopt.claim: a user or a help desk"), "{found}");
+            assert!(found.contains("mutable: true"), "{found}");
+            let said = adopt(claim, ", identity: {mutable: true}");
+            assert_eq!((mistakes(&said), read(&said).1.len()), (String::new(), 1));
+        }
+        // The issuer says of these whether it has verified them, or gave them itself.
+        for claim in ["email", "phone_number", "employee_id"] {
+            assert_eq!(read(&adopt(claim, "")).1, Vec::<String>::new(), "{claim}");
+        }
     }
 
     #[test]

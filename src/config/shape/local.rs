@@ -10,9 +10,9 @@ pub(super) const EGRESS: &[Key] = &[
     key(
         "allow",
         List { of: &Text(format::OPERATION), min: 0 },
-        "Operations, groups of them, or METHOD PATH.",
+        "Operations, groups of them, or METHOD PATH; where it is absent, [read].",
     )
-    .default("[read]")
+    // No default, since nothing is allowed yet: whoever writes even that one expects what is not there.
     .later(),
     key(
         "lookup",

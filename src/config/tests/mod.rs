@@ -109,6 +109,7 @@ fn what_is_not_built_is_refused_and_its_mistakes_are_named() {
         ("denied", "[{namespace: corp, subject: x}]"),
         ("activeUsers", "{budget: 5000}"),
         ("egress", "{allow: []}"),
+        ("egress", "{lookup: [corp], allow: [read]}"),
         (
             "egress",
             "{clients: [{issuer: 'https://a.example', subject: 'system:serviceaccount:a:b'}]}",

@@ -193,6 +193,11 @@ fn who_may_come_to_admin_and_egress_is_configured() {
         mistakes("admin", &format!("{{tokens: [{token}, {token}]}}"))
             .contains("admin.tokens[1].name: another token has this name")
     );
+    let other = format!("{{name: eye, sha256: {digest}, role: operator}}");
+    assert!(
+        mistakes("admin", &format!("{{tokens: [{token}, {other}]}}"))
+            .contains("admin.tokens[1].sha256: another name has this token")
+    );
     assert!(mistakes("admin", "{hosts: ['usher:4182']}").contains("not a host"));
     assert!(mistakes("egress", "{token: hunter2}").contains("a secret is never written here"));
 }

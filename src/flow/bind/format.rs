@@ -16,6 +16,8 @@ use serde_json::Value;
 pub struct Naming {
     /// What makes an identity of a subject.
     pub format: Format,
+    /// The same in one line, as the store keeps it ([`crate::ports::store::Pin::formats`]).
+    pub line: Box<str>,
     /// `issuers[].adopt`.
     pub adoption: Option<Adoption>,
 }

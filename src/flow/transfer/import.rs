@@ -159,11 +159,13 @@ impl<'a> Import<'a> {
             match what.and_then(|fields| row::of(&fields, shape)) {
                 Err(mistake) => self.bad.add(line, &mistake),
                 Ok(row) => {
+                    let derived_with = ownership::derived_with(&row, self.registrar.key());
+                    let row = Row { derived_with, ..row };
                     if row.identity.is_outside_alphabet() {
                         self.warnings.add(line, &OUTSIDE);
                     }
                     if !self.options.allow_links
-                        && let Some(clash) = ownership::clash(&row, self.registrar.key())
+                        && let Some(clash) = ownership::clash(&row)
                     {
                         self.clashes.add(line, &clash);
                     }
@@ -205,6 +207,9 @@ impl<'a> Import<'a> {
         for Clash { line, why } in &verified.clashes {
             self.clashes.add(*line, why);
         }
+        // Those that the store found and did not name.
+        let named = verified.clashes.len() as u64;
+        self.clashes.total += verified.clashes_total.saturating_sub(named);
         if self.clashes.total > 0 {
             let Complaints { mut kept, total } = std::mem::take(&mut self.clashes);
             kept.sort_by_key(|complaint| complaint.line);
@@ -408,6 +413,20 @@ mod tests {
         store.state().overtakes = usize::MAX;
         let failure = take(&store, file(&["corp,a,a"]), CSV).await.0.unwrap_err();
         assert!(matches!(failure, ImportFailure::Overtaken));
+        assert!(untouched(&store));
+    }
+
+    #[tokio::test]
+    async fn of_many_clashes_the_first_thousand_are_named_and_all_are_counted() {
+        let store = with_zoe();
+        let mut text = HEADER.to_owned();
+        for n in 0..1_200 {
+            let _ = write!(text, "corp,s{n},one\r\n");
+        }
+        let failure = take(&store, Pieces::of(&text, 1 << 20), CSV).await.0.unwrap_err();
+        let ImportFailure::Clashes { complaints, total } = failure else { panic!("{failure}") };
+        // All but the first have its identity.
+        assert_eq!((complaints.len(), complaints[0].line, total), (1_000, 3, 1_199));
         assert!(untouched(&store));
     }
 

@@ -138,7 +138,7 @@ pub enum ImportFailure {
     Clashes {
         /// The first [`KEPT`], by line.
         complaints: Vec<Complaint>,
-        /// How many were found. There may be more: the comparison ends after some.
+        /// How many there are.
         total: u64,
     },
     /// The store could not answer.

@@ -1,7 +1,10 @@
 //! Whose an identity is that has the form usher derives.
 use super::ImportFailure;
 use crate::{
-    domain::{identity::IdentityKey, subject::Subject},
+    domain::{
+        identity::{IdentityKey, KeyFingerprint},
+        subject::Subject,
+    },
     flow::registry::{Order, Registrar},
     ports::{
         registry::{ChangeError, ClashKind, Conflict, Owner, Rekey, Row},
@@ -9,16 +12,24 @@ use crate::{
     },
 };
 
+/// The key, if it is what made the row's identity of its subject.
+pub(super) fn derived_with(row: &Row, key: &IdentityKey) -> Option<KeyFingerprint> {
+    let Owner::Subject(namespace, name) = &row.owner else { return None };
+    let is_own = row.identity.has_derived_form()
+        && Subject::stored(namespace, name)
+            .is_ok_and(|subject| key.derive(&subject) == row.identity);
+    is_own.then(|| key.fingerprint())
+}
+
 /// What stands against a row without looking at any other: an identity that usher would derive for somebody else.
-pub(super) fn clash(row: &Row, key: &IdentityKey) -> Option<ClashKind> {
+pub(super) fn clash(row: &Row) -> Option<ClashKind> {
     if !row.identity.has_derived_form() {
         return None;
     }
     let is_own = match &row.owner {
         // Nobody gets it.
         Owner::Nobody => true,
-        Owner::Subject(namespace, name) => Subject::stored(namespace, name)
-            .is_ok_and(|subject| key.derive(&subject) == row.identity),
+        Owner::Subject(_, _) => row.derived_with.is_some(),
         // Whose it will be is not known, so it cannot be shown to be theirs.
         Owner::Waiting(_, _) => false,
     };
@@ -71,7 +82,10 @@ mod tests {
         let key = key();
         let (corp, alices) =
             ("https://login.example.com/realms/corp", "u-d3j7cm4uyqsr24th2j5j4osoqi");
-        let clash_of = |fields| clash(&read(fields), &key);
+        let clash_of = |fields| {
+            let row = read(fields);
+            clash(&Row { derived_with: derived_with(&row, &key), ..row })
+        };
         assert_eq!(clash_of([corp, "alice", alices, ""]), None);
         assert_eq!(clash_of([corp, "bob", "u-not-of-derived-form", ""]), None);
         assert_eq!(clash_of([corp, "bob", alices, ""]), Some(ClashKind::NotOwn));

@@ -29,7 +29,7 @@ pub(super) fn of(fields: &Fields, shape: Shape) -> Result<Row, Mistake> {
             Owner::Waiting(namespace, name)
         }
     };
-    Ok(Row { owner, identity, is_retired: state == State::Retired })
+    Ok(Row { owner, identity, is_retired: state == State::Retired, derived_with: None })
 }
 
 fn identity(text: &str) -> Result<ChatIdentity, Mistake> {
@@ -65,7 +65,7 @@ fn names(fields: &Fields, shape: Shape) -> Result<(Box<str>, Box<str>), Mistake>
     }
     let namespace: Namespace =
         fields.namespace.parse().map_err(|_| Mistake::InvalidName("namespace"))?;
-    if namespace.as_str().starts_with("urn:usher:") {
+    if namespace.is_reserved() {
         return Err(Mistake::ReservedNamespace);
     }
     if fields.name.len() > LONGEST || Subject::stored(&fields.namespace, &fields.name).is_err() {

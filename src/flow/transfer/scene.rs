@@ -16,7 +16,7 @@ use crate::{
             Filter, Holding, ImportError, ImportId, Owner, Record, Registry, Rekey, Rekeyed, Row,
             Verified,
         },
-        store::StoreError,
+        store::{BindError, FirstSight, Given, StoreError},
     },
 };
 use bytes::Bytes;
@@ -147,6 +147,10 @@ pub(super) fn lines(complaints: &[Complaint]) -> Vec<u64> {
 }
 
 impl Registry for Fake {
+    fn foresee<'a>(&'a self, _: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
+        unimplemented!()
+    }
+
     fn is_durable(&self) -> bool {
         true
     }
@@ -202,7 +206,9 @@ impl Registry for Fake {
                 }
             }
             let fresh = (state.aside.len() - known) as u64;
-            Verified { fresh, known: known as u64, clashes }
+            let clashes_total = clashes.len() as u64;
+            clashes.truncate(1_000);
+            Verified { fresh, known: known as u64, clashes, clashes_total }
         });
         Box::pin(async { verified })
     }
@@ -274,5 +280,6 @@ pub(super) fn subject(name: &str, identity: &str) -> Row {
         owner: Owner::Subject("corp".into(), name.into()),
         identity: ChatIdentity::imported(identity).unwrap(),
         is_retired: false,
+        derived_with: None,
     }
 }

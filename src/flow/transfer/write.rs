@@ -81,6 +81,7 @@ pub(super) mod tests {
             owner: Owner::Subject("corp".into(), name.into()),
             identity: crate::domain::identity::ChatIdentity::imported(identity).unwrap(),
             is_retired: false,
+            derived_with: None,
         };
         let nobody = Row { owner: Owner::Nobody, is_retired: true, ..subject("", "old") };
         let rows = [
@@ -121,7 +122,7 @@ pub(super) mod tests {
                 return None;
             }
             let identity = crate::domain::identity::ChatIdentity::imported(&identity).ok()?;
-            Some(Row { owner, identity, is_retired })
+            Some(Row { owner, identity, is_retired, derived_with: None })
         })
     }
 

@@ -15,7 +15,10 @@ use crate::{
         detail,
         problem::{Code, Problem},
     },
-    ports::registry::{ChangeError, Changed},
+    ports::{
+        registry::{ChangeError, Changed, Conflict},
+        store::StoreError,
+    },
 };
 use http::HeaderMap;
 
@@ -64,7 +67,7 @@ pub(super) async fn make(
     let changed = match wanted {
         Wanted::Link(identity) => {
             let asked: AboutSubject = orders::read(&headers, body, limit).await?;
-            let (subject, why) = asked.take()?;
+            let (subject, why) = asked.take_own()?;
             trail.concerns(registrar, Some(&identity), Some(&subject));
             registrar.link(identity, subject, &order(why)).await
         }
@@ -95,9 +98,13 @@ pub(super) async fn make(
 fn refused(desk: &Desk<'_>, error: &ChangeError, unknown: &'static str) -> Problem {
     match error {
         ChangeError::NotFound => Problem::new(Code::NotFound, unknown),
-        ChangeError::Conflict(why) => {
-            Problem::new(Code::IdentityConflict, "").with_message(&why.to_string())
+        // Nothing an operator of the registry can settle: this process has to have the other key.
+        ChangeError::Conflict(Conflict::OtherKey(held)) => {
+            desk.store_failed(&StoreError::Rekeyed(*held))
         }
+        ChangeError::Conflict(
+            why @ (Conflict::HasAnother(_) | Conflict::Retired | Conflict::Taken),
+        ) => Problem::new(Code::IdentityConflict, "").with_message(&why.to_string()),
         ChangeError::NotDurable => {
             Problem::new(Code::OperationNotAllowed, detail::NEEDS_DURABLE_STORE)
         }

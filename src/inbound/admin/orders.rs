@@ -34,6 +34,18 @@ impl AboutSubject {
     pub(super) fn take(self) -> Result<(Subject, Box<str>), Problem> {
         Ok((subject(&self.namespace, &self.subject)?, reason(self.reason)?))
     }
+
+    /// The same where the registry will have the subject: not one where only guests and API tokens are (contract 4).
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub(super) fn take_own(self) -> Result<(Subject, Box<str>), Problem> {
+        let (subject, why) = self.take()?;
+        if subject.namespace().is_reserved() {
+            return Err(Problem::new(Code::BadRequest, detail::RESERVED_NAMESPACE));
+        }
+        Ok((subject, why))
+    }
 }
 
 impl AboutIdentity {
@@ -58,7 +70,7 @@ pub(super) fn subject(namespace: &str, subject: &str) -> Result<Subject, Problem
 /// 1 to 1 000 characters that can stand in a line of a log.
 fn reason(text: String) -> Result<Box<str>, Problem> {
     let long = text.chars().nth(1000).is_some();
-    if text.is_empty() || long || text.contains(char::is_control) {
+    if text.trim().is_empty() || long || text.contains(char::is_control) {
         return Err(Problem::new(Code::BadRequest, detail::REASON));
     }
     Ok(text.into())
@@ -151,7 +163,7 @@ mod tests {
     #[test]
     fn a_reason_is_a_line_of_1_to_1000_characters() {
         assert!(reason("ë".repeat(1000)).is_ok());
-        for text in [String::new(), "a".repeat(1001), "a\nb".into(), "a\u{9f}".into()] {
+        for text in [String::new(), " ".into(), "a".repeat(1001), "a\nb".into(), "a\u{9f}".into()] {
             assert_eq!(reason(text).unwrap_err().code(), Code::BadRequest);
         }
     }

@@ -94,8 +94,9 @@ fn format_of(text: Option<&str>) -> Result<Format, Problem> {
     }
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
+/// What came of an import, as JSON: `warnings` are the first thousand of `warnings_total`.
+#[derive(Debug, Serialize)]
+pub struct Told<'a> {
     rows: u64,
     new: u64,
     known: u64,
@@ -104,14 +105,28 @@ struct Told<'a> {
     warnings_total: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Line<'a> {
     line: u64,
-    what: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Told<'a> {
+    /// Of an import that holds or, with `dry_run`, could.
+    pub fn of(imported: &'a Imported, dry_run: bool) -> Self {
+        Self {
+            rows: imported.rows,
+            new: imported.new,
+            known: imported.known,
+            dry_run,
+            warnings: lines(&imported.warnings),
+            warnings_total: imported.warnings_total,
+        }
+    }
 }
 
 fn lines(complaints: &[Complaint]) -> Vec<Line<'_>> {
-    complaints.iter().map(|told| Line { line: told.line, what: &told.what }).collect()
+    complaints.iter().map(|told| Line { line: told.line, message: &told.what }).collect()
 }
 
 /// Answers an import that holds, or could.
@@ -119,15 +134,7 @@ fn lines(complaints: &[Complaint]) -> Vec<Line<'_>> {
 /// # Errors
 /// `internal_error`.
 pub(super) fn told(imported: &Imported, options: Options) -> Result<Answer, Problem> {
-    let told = Told {
-        rows: imported.rows,
-        new: imported.new,
-        known: imported.known,
-        dry_run: options.dry_run,
-        warnings: lines(&imported.warnings),
-        warnings_total: imported.warnings_total,
-    };
-    json(&told, HeaderMap::new())
+    json(&Told::of(imported, options.dry_run), HeaderMap::new())
 }
 
 /// What is said of an import of which nothing holds.

@@ -21,10 +21,14 @@ pub const JSON_TYPE: &str = "send the body as Content-Type: application/json";
 /// An order's body.
 pub const JSON_ORDER: &str = "send one JSON object with exactly the members of the OpenAPI document, each a text and none twice";
 /// An order's reason.
-pub const REASON: &str = "say why in reason: 1 to 1000 characters without control characters";
+pub const REASON: &str =
+    "say why in reason: 1 to 1000 characters, not only spaces, without control characters";
 /// A subject's name.
 pub const SUBJECT: &str =
     "name the subject by namespace and subject: each 1 to 1024 bytes without control characters";
+/// A subject where only usher puts any.
+pub const RESERVED_NAMESPACE: &str =
+    "namespaces that begin with urn:usher: are usher's own: name another";
 /// An identity in a path.
 pub const BAD_IDENTITY: &str = "percent-encode the identity as one segment of UTF-8";
 /// A parameter of the admin API.

@@ -46,7 +46,7 @@ impl PinnedStore {
         }
         made_sure.map_err(|error| match error {
             PinError::OtherKey(held) => StoreError::Rekeyed(held),
-            PinError::OtherFormat { .. } => StoreError::Unavailable(Box::new(error)),
+            PinError::OtherFormat { .. } => StoreError::Reformatted,
             PinError::Store(error) => error,
         })
     }

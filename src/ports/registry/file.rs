@@ -1,5 +1,8 @@
 //! Files of identities, as `import` takes and `export` writes them.
-use crate::{domain::identity::ChatIdentity, ports::store::StoreError};
+use crate::{
+    domain::identity::{ChatIdentity, KeyFingerprint},
+    ports::store::StoreError,
+};
 
 /// One row of a file that `import` takes and `export` writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +13,8 @@ pub struct Row {
     pub identity: ChatIdentity,
     /// Whether it was ended.
     pub is_retired: bool,
+    /// The key that derives this identity for this subject, where it was made so; no file says it.
+    pub derived_with: Option<KeyFingerprint>,
 }
 
 impl Row {
@@ -48,6 +53,8 @@ pub struct Verified {
     pub known: u64,
     /// What stands against it, by line, at most 1 000.
     pub clashes: Vec<Clash>,
+    /// Lines that something stands against, all of them.
+    pub clashes_total: u64,
 }
 
 /// A row of a file against another, or against the registry.

@@ -16,7 +16,7 @@ impl Outcome {
         match error {
             None => Self::Ok,
             Some(StoreError::Unavailable(_)) => Self::Unavailable,
-            Some(StoreError::Rekeyed(_)) => Self::Refused,
+            Some(StoreError::Rekeyed(_) | StoreError::Reformatted) => Self::Refused,
             Some(StoreError::Damaged) => Self::Damaged,
         }
     }
@@ -45,6 +45,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(cause) => StoreError::Unavailable(cause.to_string().into()),
         StoreError::Rekeyed(fingerprint) => StoreError::Rekeyed(*fingerprint),
+        StoreError::Reformatted => StoreError::Reformatted,
         StoreError::Damaged => StoreError::Damaged,
     }
 }

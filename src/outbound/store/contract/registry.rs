@@ -1,5 +1,7 @@
 //! What operators and the app may rely on, whatever the registry is kept in.
 mod adoptions;
+mod fences;
+mod foreseen;
 mod imports;
 mod pages;
 
@@ -21,6 +23,7 @@ use crate::{
 };
 pub(super) use adoptions::signing_in;
 use adoptions::{adoptions, rekeys};
+use fences::fences;
 pub(super) use imports::{imported, settled, staged, subject_row, waiting_row};
 use imports::{imports, row};
 pub(super) use pages::all_rows;
@@ -48,6 +51,8 @@ pub(crate) async fn holds<S: Whole>(open: impl Fn() -> Arc<S>) {
     imports(&open).await;
     adoptions(&open).await;
     rekeys(&open).await;
+    fences(&open).await;
+    foreseen::what_is_foreseen_comes_to_be(&*open()).await;
 }
 
 pub(super) fn author(why: &str) -> Author {
@@ -75,12 +80,7 @@ pub(super) async fn sight<S: Whole>(store: &S, subject: &Subject) -> Result<Give
 }
 
 pub(super) fn first_sight(subject: &Subject) -> FirstSight {
-    let key = key(0);
-    FirstSight {
-        erased: key.erased(&[subject.namespace().as_str(), subject.id().as_str()]).into(),
-        at: clock().now(),
-        ..FirstSight::of(subject, key.derive(subject))
-    }
+    FirstSight { at: clock().now(), ..FirstSight::of(subject, key(0).derive(subject)) }
 }
 
 pub(super) async fn change<S: Whole>(store: &S, change: Change) -> Result<Changed, ChangeError> {

@@ -178,6 +178,7 @@ mod tests {
         for line in sqlite.lines() {
             let line = line.replace(") STRICT, WITHOUT ROWID;", ");").replace(") STRICT;", ");");
             let line = line.replace(" INTEGER", " BIGINT").replace(" TEXT", " TEXT COLLATE \"C\"");
+            let line = line.replace("lower(hex(randomblob(16)))", "gen_random_uuid()::text");
             lines.push(line.replace(" (BINARY, SQLite's default)", ""));
         }
         lines.join("\n") + "\n"

@@ -1,17 +1,13 @@
 //! First sights: what a subject has, and what it is given (contract 4).
 use super::{
-    Job,
-    gate::{self, Stage},
-    history::{self, Event},
+    Job, adopting,
+    gate::{self, Gate, Stage},
     imported, pinning,
     tx::{Fault, Row, Tx},
 };
 use crate::{
     domain::{identity::ChatIdentity, subject::Subject},
-    ports::{
-        registry::{Author, ImportId},
-        store::{BindError, Binding, FirstSight, Given, Match, Origin, StoreError},
-    },
+    ports::store::{BindError, Binding, FirstSight, Given, Origin, StoreError},
 };
 
 /// Finds what a subject has.
@@ -40,6 +36,11 @@ pub(super) fn names(subject: &Subject) -> [super::Value<'_>; 2] {
     [subject.namespace().as_str().into(), subject.id().as_str().into()]
 }
 
+/// The same for an event.
+pub(super) fn parts(subject: &Subject) -> (&str, &str) {
+    (subject.namespace().as_str(), subject.id().as_str())
+}
+
 fn binding(row: &Row) -> Result<Binding, Fault> {
     match row.text(1)? {
         "active" => Ok(Binding::Active(identity(row, 0)?)),
@@ -55,102 +56,67 @@ pub(super) fn identity(row: &Row, at: usize) -> Result<ChatIdentity, Fault> {
 
 /// Gives a subject its identity.
 #[derive(Debug)]
-pub(super) struct Bind(pub(super) FirstSight);
+pub(super) struct Bind {
+    pub(super) sight: FirstSight,
+    /// The store that the key was pinned in.
+    pub(super) store: Option<Box<str>>,
+}
 
 impl Job for Bind {
     type Answer = Result<Given, BindError>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
-        let sight = &self.0;
-        let gate = gate::share(tx).await?;
+        let sight = &self.sight;
+        let mut gate = gate::share_in(tx, sight.subject.namespace()).await?;
+        pinning::is_the_same(&gate, self.store.as_deref())?;
         if let Some((Stage::Applied, import)) = gate.import {
             imported::move_what_concerns(tx, import, sight).await?;
         }
         if let Some(held) = find(tx, &sight.subject).await? {
             return Ok(Ok(held.into()));
         }
-        let sql = "SELECT identity FROM erased WHERE digest = $1";
-        if !tx.rows(sql, &[(&*sight.erased).into()]).await?.is_empty() {
-            return Ok(Ok(Binding::Retired.into()));
+        match is_erased(tx, &gate, sight).await? {
+            Ok(true) => return Ok(Ok(Binding::Retired.into())),
+            Ok(false) => {}
+            Err(refused) => return Ok(Err(BindError::Store(refused))),
         }
-        if let Some((Stage::Checking, import)) = gate.import {
-            overtake(tx, import, sight).await?;
+        if let Some((Stage::Checking, import)) = gate.import
+            && imported::concerns(tx, import, sight).await?
+        {
+            gate::overtake(tx, &gate).await?;
         }
         if let Some(wanted) = &sight.adopt
-            && let Some(answer) = adopt(tx, sight, wanted).await?
+            && let Some(answer) = adopting::adopt(tx, sight, wanted).await?
         {
             return Ok(answer);
         }
-        if let Origin::Derived(mine) = sight.origin {
-            let pinned = match gate.fingerprint {
-                Some(pinned) => pinned,
-                // A store that was put away under this process has seen no key yet.
-                None => pinning::keep_first(tx, mine).await?,
-            };
-            if mine != pinned {
-                // What this process derives is not what the others would.
-                return Ok(Err(BindError::Store(StoreError::Rekeyed(pinned))));
-            }
+        if let (Origin::Derived(mine), None) = (sight.origin, gate.fingerprint) {
+            gate.fingerprint = Some(pinning::keep_first(tx, mine).await?);
         }
-        give(tx, sight).await
+        match pinning::agrees(&gate, sight) {
+            Ok(()) => give(tx, sight).await,
+            // What this process makes is not what the others would.
+            Err(refused) => Ok(Err(BindError::Store(refused))),
+        }
     }
 }
 
-/// Takes the identity that waits for what the token says. `None`: none does.
-async fn adopt<T: Tx>(
+/// Whether the subject was erased.
+pub(super) async fn is_erased<T: Tx>(
     tx: &mut T,
+    gate: &Gate,
     sight: &FirstSight,
-    wanted: &Match,
-) -> Result<Option<Result<Given, BindError>>, Fault> {
-    let namespace = sight.subject.namespace().as_str();
-    let folded = wanted.value.to_lowercase();
-    let sql = "SELECT value, identity FROM unclaimed \
-               WHERE namespace = $1 AND folded = $2 AND taken = 0";
-    let rows = tx.rows(sql, &[namespace.into(), folded.as_str().into()]).await?;
-    let mut exact = None;
-    for row in &rows {
-        if row.text(0)? == &*wanted.value {
-            exact = Some(identity(row, 1)?);
-        }
-    }
-    let Some(identity) = exact else {
-        // One that differs in letter case may be the same person, or another: an operator must say.
-        return Ok((!rows.is_empty()).then_some(Err(BindError::Taken)));
+) -> Result<Result<bool, StoreError>, Fault> {
+    let (namespace, id) = parts(&sight.subject);
+    let Some(erasure) = gate.erasure(&sight.key)? else {
+        // With another key it cannot be told, unless nobody was erased.
+        let any = !tx.rows("SELECT digest FROM erased LIMIT 1", &[]).await?.is_empty();
+        let pinned = gate.fingerprint.ok_or(Fault::Damaged)?;
+        return Ok(if any { Err(StoreError::Rekeyed(pinned)) } else { Ok(false) });
     };
-    if !wanted.verified {
-        return Ok(Some(Err(BindError::Unverified)));
-    }
-    let sql = "UPDATE unclaimed SET taken = 1 WHERE namespace = $1 AND value = $2 AND taken = 0";
-    if tx.run(sql, &[namespace.into(), (&*wanted.value).into()]).await? == 0 {
-        return Err(Fault::Lost);
-    }
-    // One that was retired while it waited stays so.
-    let sql = "UPDATE identities SET state = 'active' WHERE identity = $1 AND state <> 'retired'";
-    tx.run(sql, &[identity.as_str().into()]).await?;
-    insert_subject(tx, sight, &identity).await?;
-    record_adoption(tx, sight, &identity).await?;
-    let given = find(tx, &sight.subject).await?.ok_or(Fault::Damaged)?;
-    Ok(Some(Ok(Given { adopted: matches!(given, Binding::Active(_)), binding: given })))
-}
-
-/// Nobody remembers a binding of a subject that was never seen, so no edition is counted up.
-async fn record_adoption<T: Tx>(
-    tx: &mut T,
-    sight: &FirstSight,
-    identity: &ChatIdentity,
-) -> Result<(), Fault> {
-    let edition = gate::edition(tx).await?;
-    let event = Event { identity, what: "adopt", subject: Some(&sight.subject) };
-    let author = Author { who: "usher".into(), why: "".into(), at: sight.at };
-    history::record(tx, edition, &event, &author).await
-}
-
-/// Makes an import that is being compared compare again, where it holds what is given here.
-async fn overtake<T: Tx>(tx: &mut T, import: ImportId, sight: &FirstSight) -> Result<(), Fault> {
-    if imported::concerns(tx, import, sight).await? {
-        gate::set_import(tx, Some((Stage::Overtaken, import))).await?;
-    }
-    Ok(())
+    let digest = erasure.digest(&[namespace, id]);
+    let sql = "SELECT identity FROM erased WHERE digest = $1";
+    Ok(Ok(!tx.rows(sql, &[digest.as_str().into()]).await?.is_empty()))
 }
 
 /// Gives what the sight proposes.
@@ -176,32 +142,56 @@ async fn give_back<T: Tx>(
     tx: &mut T,
     sight: &FirstSight,
 ) -> Result<Result<Given, BindError>, Fault> {
-    // Whoever inserted the identity a moment ago may have done so for this subject.
+    // Locks the row, so that nobody is linked to it meanwhile.
+    let sql = "UPDATE identities SET state = state WHERE identity = $1";
+    tx.run(sql, &[sight.identity.as_str().into()]).await?;
+    // Whoever had the lock before may have had it for this subject.
     if let Some(held) = find(tx, &sight.subject).await? {
         return Ok(Ok(held.into()));
     }
-    if !is_own(tx, sight).await? {
-        return Ok(Err(BindError::Taken));
-    }
-    // Locks the row, so that nobody is linked to it meanwhile.
-    let sql = "UPDATE identities SET state = state WHERE identity = $1 RETURNING state";
-    let rows = tx.rows(sql, &[sight.identity.as_str().into()]).await?;
-    match rows.first().ok_or(Fault::Lost)?.text(0)? {
-        "active" => {}
-        "retired" => return Ok(Ok(Binding::Retired.into())),
-        _ => return Ok(Err(BindError::Taken)),
-    }
-    let sql = "SELECT subject FROM subjects WHERE identity = $1 LIMIT 1";
-    if !tx.rows(sql, &[sight.identity.as_str().into()]).await?.is_empty() {
-        return Ok(Err(BindError::Taken));
+    match fate(tx, sight).await? {
+        Fate::Own => {}
+        Fate::Ended => return Ok(Ok(Binding::Retired.into())),
+        Fate::Anothers => return Ok(Err(BindError::Taken)),
+        Fate::New => return Err(Fault::Lost),
     }
     insert_subject(tx, sight, &sight.identity).await?;
     Ok(Ok(Binding::Active(sight.identity.clone()).into()))
 }
 
+/// What the registry says of the identity that somebody shall get whom it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was never given.
+    New,
+    /// It is this subject's own, and nobody has it.
+    Own,
+    /// It is this subject's own, and was ended.
+    Ended,
+    /// It is another's, was, or waits for somebody.
+    Anothers,
+}
+
+/// Looks it up.
+pub(super) async fn fate<T: Tx>(tx: &mut T, sight: &FirstSight) -> Result<Fate, Fault> {
+    let name = [sight.identity.as_str().into()];
+    let rows = tx.rows("SELECT state FROM identities WHERE identity = $1", &name).await?;
+    let Some(row) = rows.first() else { return Ok(Fate::New) };
+    if !is_own(tx, sight).await? {
+        return Ok(Fate::Anothers);
+    }
+    match row.text(0)? {
+        "retired" => return Ok(Fate::Ended),
+        "active" => {}
+        _ => return Ok(Fate::Anothers),
+    }
+    let sql = "SELECT subject FROM subjects WHERE identity = $1 LIMIT 1";
+    Ok(if tx.rows(sql, &name).await?.is_empty() { Fate::Own } else { Fate::Anothers })
+}
+
 /// A derived identity is its subject's alone; a named one is whoever's it was before it was unlinked.
 async fn is_own<T: Tx>(tx: &mut T, sight: &FirstSight) -> Result<bool, Fault> {
-    if matches!(sight.origin, Origin::Derived(_)) {
+    if is_derived(sight) {
         return Ok(true);
     }
     let sql = "SELECT edition FROM history WHERE namespace = $1 AND subject = $2 \
@@ -210,7 +200,13 @@ async fn is_own<T: Tx>(tx: &mut T, sight: &FirstSight) -> Result<bool, Fault> {
     Ok(!tx.rows(sql, &[namespace, subject, sight.identity.as_str().into()]).await?.is_empty())
 }
 
-async fn insert_subject<T: Tx>(
+/// Whether the identity that a sight proposes can be made of its subject alone.
+pub(super) fn is_derived(sight: &FirstSight) -> bool {
+    matches!(sight.origin, Origin::Derived(_))
+}
+
+/// Writes down whose the identity is.
+pub(super) async fn insert_subject<T: Tx>(
     tx: &mut T,
     sight: &FirstSight,
     identity: &ChatIdentity,

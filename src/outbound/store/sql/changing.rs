@@ -1,14 +1,14 @@
 //! What operators change (contract 4: `link`, `unlink`, `retire`, `erase`). Done twice, the second time changes nothing.
 use super::{
     Job,
-    binding::{self, names},
-    gate,
+    binding::{self, names, parts},
+    feed, gate,
     history::{self, Event},
     tx::{Fault, Tx},
 };
 use crate::{
     domain::{
-        identity::{ChatIdentity, IdentityKey, KeyFingerprint},
+        identity::{ChatIdentity, ErasureKey, KeyFingerprint},
         subject::Subject,
     },
     ports::registry::{Author, Change, ChangeError, Changed, Conflict},
@@ -28,7 +28,7 @@ impl Job for Alter {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Outcome, Fault> {
         let gate = gate::hold(tx).await?;
-        gate::overtake(tx, gate).await?;
+        gate::overtake(tx, &gate).await?;
         let author = &self.author;
         match &self.change {
             Change::Link { identity, subject } => link(tx, identity, subject, author).await,
@@ -42,14 +42,10 @@ impl Job for Alter {
                 }
                 retire_subject(tx, subject, derived, author).await
             }
-            Change::Erase { identity, key } => {
-                if let Some(pinned) = gate.fingerprint
-                    && pinned != key.fingerprint()
-                {
-                    return Ok(Err(Conflict::OtherKey(pinned).into()));
-                }
-                erase(tx, identity, key, author).await
-            }
+            Change::Erase { identity, key } => match (gate.erasure(key)?, gate.fingerprint) {
+                (Some(erasure), _) => erase(tx, identity, &erasure, author).await,
+                (None, pinned) => Ok(Err(Conflict::OtherKey(pinned.ok_or(Fault::Damaged)?).into())),
+            },
         }
     }
 }
@@ -99,8 +95,8 @@ async fn link<T: Tx>(
         tx.run(sql, &[identity.as_str().into()]).await?;
     }
     insert_subject(tx, subject, identity, author).await?;
-    gate::tell(tx, edition, subject, author.at).await?;
-    let event = Event { identity, what: "link", subject: Some(subject) };
+    feed::tell(tx, edition, subject, author.at).await?;
+    let event = Event { identity, what: "link", subject: Some(parts(subject)) };
     history::record(tx, edition, &event, author).await?;
     Ok(Ok(done(identity, true)))
 }
@@ -129,8 +125,8 @@ async fn unlink<T: Tx>(tx: &mut T, subject: &Subject, author: &Author) -> Result
     let edition = gate::bump(tx).await?;
     let sql = "DELETE FROM subjects WHERE namespace = $1 AND subject = $2";
     tx.run(sql, &names(subject)).await?;
-    gate::tell(tx, edition, subject, author.at).await?;
-    let event = Event { identity: &identity, what: "unlink", subject: Some(subject) };
+    feed::tell(tx, edition, subject, author.at).await?;
+    let event = Event { identity: &identity, what: "unlink", subject: Some(parts(subject)) };
     history::record(tx, edition, &event, author).await?;
     Ok(Ok(done(&identity, true)))
 }
@@ -161,7 +157,7 @@ async fn tell_holders<T: Tx>(
     author: &Author,
 ) -> Result<(), Fault> {
     for subject in holders(tx, identity).await? {
-        gate::tell(tx, edition, &subject, author.at).await?;
+        feed::tell(tx, edition, &subject, author.at).await?;
     }
     Ok(())
 }
@@ -209,7 +205,7 @@ async fn retire_subject<T: Tx>(
 async fn erase<T: Tx>(
     tx: &mut T,
     identity: &ChatIdentity,
-    key: &IdentityKey,
+    key: &ErasureKey,
     author: &Author,
 ) -> Result<Outcome, Fault> {
     let name = identity.as_str();
@@ -225,13 +221,13 @@ async fn erase<T: Tx>(
     let edition = gate::bump(tx).await?;
     history::erase(tx, identity, key).await?;
     for subject in &subjects {
-        let (namespace, id) = (subject.namespace().as_str(), subject.id().as_str());
-        let digest = key.erased(&[namespace, id]);
+        let (namespace, id) = parts(subject);
+        let digest = key.digest(&[namespace, id]);
         let sql = "INSERT INTO erased (digest, identity) VALUES ($1, $2) \
                    ON CONFLICT (digest) DO NOTHING";
         tx.run(sql, &[digest.as_str().into(), name.into()]).await?;
-        history::erase_subject(tx, namespace, id, key).await?;
-        gate::tell(tx, edition, subject, author.at).await?;
+        history::erase_subject(tx, (namespace, id), &digest).await?;
+        feed::tell(tx, edition, subject, author.at).await?;
     }
     for sql in [
         "DELETE FROM subjects WHERE identity = $1",

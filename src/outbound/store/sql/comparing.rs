@@ -17,7 +17,7 @@ pub(super) struct Compare {
 }
 
 /// What each query finds: lines, and what stands against them.
-const ALWAYS: [(ClashKind, &str); 10] = [
+const ALWAYS: [(ClashKind, &str); 12] = [
     (
         ClashKind::TwiceInFile,
         "SELECT max(line) FROM staged WHERE import = $1 AND subject <> '' \
@@ -75,9 +75,20 @@ const ALWAYS: [(ClashKind, &str); 10] = [
         (SELECT 1 FROM unclaimed u WHERE u.namespace = s.namespace AND u.value = s.subject \
          AND u.identity = s.identity)",
     ),
+    (
+        ClashKind::LetterCase,
+        "SELECT max(line) FROM staged WHERE import = $1 AND waits = 1 \
+        GROUP BY namespace, folded HAVING count(DISTINCT subject) > 1",
+    ),
+    (
+        ClashKind::LetterCase,
+        "SELECT s.line FROM staged s JOIN unclaimed u \
+        ON u.namespace = s.namespace AND u.folded = s.folded \
+        WHERE s.import = $1 AND s.waits = 1 AND u.value <> s.subject AND u.taken = 0",
+    ),
 ];
 
-const WITHOUT_LINKS: [(ClashKind, &str); 5] = [
+const WITHOUT_LINKS: [(ClashKind, &str); 4] = [
     (
         ClashKind::Shared,
         "SELECT max(line) FROM staged WHERE import = $1 AND subject <> '' \
@@ -96,15 +107,13 @@ const WITHOUT_LINKS: [(ClashKind, &str); 5] = [
         AND NOT (u.namespace = s.namespace AND u.value = s.subject)",
     ),
     (
-        ClashKind::LetterCase,
-        "SELECT max(line) FROM staged WHERE import = $1 AND waits = 1 \
-        GROUP BY namespace, folded HAVING count(DISTINCT subject) > 1",
-    ),
-    (
-        ClashKind::LetterCase,
-        "SELECT s.line FROM staged s JOIN unclaimed u \
-        ON u.namespace = s.namespace AND u.folded = s.folded \
-        WHERE s.import = $1 AND s.waits = 1 AND u.value <> s.subject AND u.taken = 0",
+        // It has lost its subject, and goes back to that one only.
+        ClashKind::Shared,
+        "SELECT s.line FROM staged s JOIN identities i ON i.identity = s.identity \
+        WHERE s.import = $1 AND s.waits = 0 AND s.subject <> '' AND i.state = 'active' \
+        AND NOT EXISTS (SELECT 1 FROM subjects x WHERE x.identity = s.identity) \
+        AND NOT EXISTS (SELECT 1 FROM history h WHERE h.namespace = s.namespace \
+        AND h.subject = s.subject AND h.identity = s.identity AND h.what = 'unlink')",
     ),
 ];
 
@@ -136,13 +145,21 @@ impl Job for Compare {
         clashes.sort_by_key(|clash| clash.line);
         // One sentence a line is enough.
         clashes.dedup_by_key(|clash| clash.line);
-        clashes.truncate(TOLD);
+        let mut clashes_total = clashes.len() as u64;
+        if clashes.len() >= TOLD {
+            let queries: Vec<&str> =
+                ALWAYS.iter().chain(without).map(|(_, query)| *query).collect();
+            // `UNION` counts a line once, whatever stands against it.
+            let sql = format!("SELECT count(*) FROM ({}) AS lines", queries.join(" UNION "));
+            clashes_total = count(tx, &sql, id).await?;
+            clashes.truncate(TOLD);
+        }
         let mut known = 0;
         for sql in KNOWN {
             known += count(tx, sql, id).await?;
         }
         let all = count(tx, "SELECT count(*) FROM staged WHERE import = $1", id).await?;
-        Ok(Verified { fresh: all.saturating_sub(known), known, clashes })
+        Ok(Verified { fresh: all.saturating_sub(known), known, clashes, clashes_total })
     }
 }
 

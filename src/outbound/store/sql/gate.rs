@@ -3,22 +3,38 @@
 //! So no first sight is under way while an operator's change is, on any database, and editions become visible in order.
 use super::tx::{Fault, Tx};
 use crate::{
-    domain::{identity::KeyFingerprint, subject::Subject, time::Timestamp},
-    ports::registry::{Changes, Edition, ImportId},
-    token::digest,
+    domain::{
+        identity::{ErasureKey, IdentityKey, KeyFingerprint},
+        subject::Namespace,
+        time::Timestamp,
+    },
+    ports::registry::ImportId,
 };
 
-/// How long the feed of changes goes back, in seconds: many times what a replica takes to ask again.
-const FEED: u64 = 600;
-
-/// The most changes that are told one by one.
-const TOLD: usize = 10_000;
-
 /// What the registry says of itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Gate {
     pub(super) fingerprint: Option<KeyFingerprint>,
     pub(super) import: Option<(Stage, ImportId)>,
+    /// Whether what an import was compared with has changed since.
+    pub(super) overtaken: bool,
+    /// Which store it is.
+    pub(super) store: Box<str>,
+    /// How the namespace's identities are made that was asked about.
+    pub(super) format: Option<Box<str>>,
+    /// The key of erased names, where it is older than the identity key.
+    sealed: Option<Box<str>>,
+}
+
+impl Gate {
+    /// What makes the digests of erased names; `None`: whoever asks has another identity key than the store.
+    pub(super) fn erasure(&self, key: &IdentityKey) -> Result<Option<ErasureKey>, Fault> {
+        if self.fingerprint.is_some_and(|pinned| pinned != key.fingerprint()) {
+            return Ok(None);
+        }
+        let sealed = self.sealed.as_ref().map(|sealed| key.unseal(sealed));
+        Ok(Some(sealed.transpose().map_err(|_| Fault::Damaged)?.unwrap_or_else(|| key.erasure())))
+    }
 }
 
 /// How far the import that is under way has come.
@@ -26,53 +42,73 @@ pub(super) struct Gate {
 pub(super) enum Stage {
     Staging,
     Checking,
-    Overtaken,
     Applied,
     GivenUp,
 }
 
 impl Stage {
-    const ALL: [Self; 5] =
-        [Self::Staging, Self::Checking, Self::Overtaken, Self::Applied, Self::GivenUp];
+    const ALL: [Self; 4] = [Self::Staging, Self::Checking, Self::Applied, Self::GivenUp];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Staging => "staging",
             Self::Checking => "checking",
-            Self::Overtaken => "overtaken",
             Self::Applied => "applied",
             Self::GivenUp => "given-up",
         }
     }
 }
 
-/// Looks, and keeps operators out until the end of the transaction.
+/// Keeps operators out until the end of the transaction, and looks.
 pub(super) async fn share<T: Tx>(tx: &mut T) -> Result<Gate, Fault> {
-    look(tx, T::SHARE).await
+    keep_out_operators(tx).await?;
+    look(tx, None).await
 }
 
-/// Looks, and keeps everybody who writes out until the end of the transaction.
+/// The same for a first sight in a namespace.
+pub(super) async fn share_in<T: Tx>(tx: &mut T, namespace: &Namespace) -> Result<Gate, Fault> {
+    keep_out_operators(tx).await?;
+    look(tx, Some(namespace)).await
+}
+
+/// This row alone is shared, and before any other is read: operators, who hold it, write the others.
+async fn keep_out_operators<T: Tx>(tx: &mut T) -> Result<(), Fault> {
+    if !T::SHARE.is_empty() {
+        let sql = format!("SELECT value FROM meta WHERE key = 'edition'{}", T::SHARE);
+        tx.rows(&sql, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Keeps everybody who writes out until the end of the transaction, and looks.
 pub(super) async fn hold<T: Tx>(tx: &mut T) -> Result<Gate, Fault> {
     tx.run("UPDATE meta SET value = value WHERE key = 'edition'", &[]).await?;
-    look(tx, "").await
+    look(tx, None).await
 }
 
-/// Looks.
-pub(super) async fn look<T: Tx>(tx: &mut T, lock: &str) -> Result<Gate, Fault> {
-    let sql = format!(
-        "SELECT key, value FROM meta WHERE key IN ('edition', 'fingerprint', 'import'){lock}"
-    );
-    let mut gate = Gate { fingerprint: None, import: None };
-    for row in tx.rows(&sql, &[]).await? {
+/// Looks; with a namespace also at what a first sight in it would find.
+pub(super) async fn look<T: Tx>(tx: &mut T, namespace: Option<&Namespace>) -> Result<Gate, Fault> {
+    let sql = "SELECT key, value FROM meta WHERE key IN \
+               ('fingerprint', 'import', 'overtaken', 'store', 'erasure', $1)";
+    let format = namespace.map(format_key).unwrap_or_default();
+    let mut gate = Gate::default();
+    for row in tx.rows(sql, &[format.as_str().into()]).await? {
+        let value = row.text(1)?;
         match row.text(0)? {
-            "fingerprint" => {
-                gate.fingerprint = Some(row.text(1)?.parse().map_err(|_| Fault::Damaged)?);
-            }
-            "import" => gate.import = import(row.text(1)?)?,
-            _ => {}
+            "fingerprint" => gate.fingerprint = Some(value.parse().map_err(|_| Fault::Damaged)?),
+            "import" => gate.import = import(value)?,
+            "overtaken" => gate.overtaken = true,
+            "store" => gate.store = value.into(),
+            "erasure" => gate.sealed = Some(value.into()),
+            _ => gate.format = Some(value.into()),
         }
     }
     Ok(gate)
+}
+
+/// The row that says how a namespace's identities are made.
+pub(super) fn format_key(namespace: &Namespace) -> String {
+    format!("format:{}", namespace.as_str())
 }
 
 fn import(text: &str) -> Result<Option<(Stage, ImportId)>, Fault> {
@@ -95,12 +131,46 @@ pub(super) async fn set_import<T: Tx>(
     Ok(())
 }
 
-/// Makes an import that is being compared compare again: an operator changed what it was compared with.
-pub(super) async fn overtake<T: Tx>(tx: &mut T, gate: Gate) -> Result<(), Fault> {
-    match gate.import {
-        Some((Stage::Checking, import)) => set_import(tx, Some((Stage::Overtaken, import))).await,
-        Some(_) | None => Ok(()),
+/// Begins to compare an import, from here on.
+pub(super) async fn set_checking<T: Tx>(tx: &mut T, import: ImportId) -> Result<(), Fault> {
+    tx.run("DELETE FROM meta WHERE key = 'overtaken'", &[]).await?;
+    set_import(tx, Some((Stage::Checking, import))).await
+}
+
+/// Makes an import that is being compared compare again: what it was compared with has changed. Those who share the gate
+/// may do it too, two at once without waiting for each other's end.
+pub(super) async fn overtake<T: Tx>(tx: &mut T, gate: &Gate) -> Result<(), Fault> {
+    if !gate.overtaken && matches!(gate.import, Some((Stage::Checking, _))) {
+        put(tx, "overtaken", "1", OrElse::Leave).await?;
     }
+    Ok(())
+}
+
+/// What becomes of a row that is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OrElse {
+    Leave,
+    Replace,
+}
+
+/// Writes a row of what the registry says of itself.
+pub(super) async fn put<T: Tx>(
+    tx: &mut T,
+    key: &str,
+    value: &str,
+    or_else: OrElse,
+) -> Result<(), Fault> {
+    let sql = match or_else {
+        OrElse::Leave => {
+            "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING"
+        }
+        OrElse::Replace => {
+            "INSERT INTO meta (key, value) VALUES ($1, $2) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        }
+    };
+    tx.run(sql, &[key.into(), value.into()]).await?;
+    Ok(())
 }
 
 /// Counts the edition up, for whoever holds the gate.
@@ -117,88 +187,6 @@ pub(super) async fn edition<T: Tx>(tx: &mut T) -> Result<i64, Fault> {
     number(rows.first().ok_or(Fault::Damaged)?.text(0)?)
 }
 
-/// Tells every replica that a subject's binding changed.
-pub(super) async fn tell<T: Tx>(
-    tx: &mut T,
-    edition: i64,
-    subject: &Subject,
-    at: Timestamp,
-) -> Result<(), Fault> {
-    let digest = digest_of(subject.namespace().as_str(), subject.id().as_str());
-    tell_text(tx, edition, &hex(&digest), at).await
-}
-
-/// Tells every replica that anybody's binding may have changed.
-pub(super) async fn tell_all<T: Tx>(tx: &mut T, edition: i64, at: Timestamp) -> Result<(), Fault> {
-    tell_text(tx, edition, "*", at).await
-}
-
-async fn tell_text<T: Tx>(
-    tx: &mut T,
-    edition: i64,
-    digest: &str,
-    at: Timestamp,
-) -> Result<(), Fault> {
-    let sql = "INSERT INTO changes (edition, digest, at) VALUES ($1, $2, $3) \
-               ON CONFLICT (edition, digest) DO NOTHING";
-    tx.run(sql, &[edition.into(), digest.into(), seconds(at).into()]).await?;
-    Ok(())
-}
-
-/// Whether there are changes that nobody needs any more.
-pub(super) async fn has_old<T: Tx>(tx: &mut T, at: Timestamp) -> Result<bool, Fault> {
-    let before = seconds(Timestamp(at.0.saturating_sub(FEED)));
-    let sql = "SELECT edition FROM changes WHERE at < $1 LIMIT 1";
-    Ok(!tx.rows(sql, &[before.into()]).await?.is_empty())
-}
-
-/// Throws them away.
-pub(super) async fn prune<T: Tx>(tx: &mut T, at: Timestamp) -> Result<(), Fault> {
-    let before = seconds(Timestamp(at.0.saturating_sub(FEED)));
-    let sql = "SELECT edition FROM changes WHERE at < $1 ORDER BY edition DESC LIMIT 1";
-    let Some(last) = tx.rows(sql, &[before.into()]).await?.first().map(|row| row.int(0)) else {
-        return Ok(());
-    };
-    let last = last?;
-    tx.run("DELETE FROM changes WHERE edition <= $1", &[last.into()]).await?;
-    let text = last.to_string();
-    tx.run("UPDATE meta SET value = $1 WHERE key = 'pruned'", &[text.as_str().into()]).await?;
-    Ok(())
-}
-
-/// What changed since an edition.
-pub(super) async fn changes<T: Tx>(tx: &mut T, since: Edition) -> Result<Changes, Fault> {
-    let sql = "SELECT key, value FROM meta WHERE key IN ('edition', 'pruned')";
-    let (mut edition, mut pruned) = (0, 0);
-    for row in tx.rows(sql, &[]).await? {
-        let value = number(row.text(1)?)?.unsigned_abs();
-        if row.text(0)? == "edition" { edition = value } else { pruned = value }
-    }
-    let edition = Edition(edition);
-    if edition == since {
-        return Ok(Changes { edition, subjects: Some(Vec::new()) });
-    }
-    // A store that was put back to an earlier state counts as changed whole.
-    if edition < since || since.0 < pruned {
-        return Ok(Changes { edition, subjects: None });
-    }
-    let sql = "SELECT digest FROM changes WHERE edition > $1 LIMIT $2";
-    let since = i64::try_from(since.0).unwrap_or(i64::MAX);
-    let most = i64::try_from(TOLD + 1).unwrap_or(i64::MAX);
-    let rows = tx.rows(sql, &[since.into(), most.into()]).await?;
-    if rows.len() > TOLD {
-        return Ok(Changes { edition, subjects: None });
-    }
-    let digests: Result<Option<Vec<_>>, Fault> =
-        rows.iter().map(|row| Ok(unhex(row.text(0)?))).collect();
-    Ok(Changes { edition, subjects: digests? })
-}
-
-/// The key under which a subject's binding is remembered.
-pub(in crate::outbound::store) fn digest_of(namespace: &str, id: &str) -> [u8; 32] {
-    digest::of(&[namespace.as_bytes(), id.as_bytes()])
-}
-
 /// Whole seconds as the database has them.
 pub(super) fn seconds(at: Timestamp) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
@@ -209,25 +197,7 @@ pub(super) fn moment(seconds: i64) -> Timestamp {
     Timestamp(u64::try_from(seconds).unwrap_or_default())
 }
 
-fn number(text: &str) -> Result<i64, Fault> {
+/// A number that is kept as a text.
+pub(super) fn number(text: &str) -> Result<i64, Fault> {
     text.parse().map_err(|_| Fault::Damaged)
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(digest)
 }

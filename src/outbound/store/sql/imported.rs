@@ -4,6 +4,7 @@
 //! at a time, and those that a first sight is about before it.
 use super::{
     gate::{self, Stage},
+    moving,
     tx::{Fault, Row, Tx, Value},
 };
 use crate::ports::{
@@ -12,9 +13,9 @@ use crate::ports::{
 };
 
 /// How many rows one statement inserts.
-const AT_ONCE: usize = 100;
+pub(super) const AT_ONCE: usize = 100;
 
-const COLUMNS: &str = "namespace, subject, waits, identity, state";
+const COLUMNS: &str = "namespace, subject, waits, identity, state, fingerprint";
 
 /// Lays rows aside, each with its line.
 pub(super) async fn lay_aside<T: Tx>(
@@ -23,9 +24,9 @@ pub(super) async fn lay_aside<T: Tx>(
     rows: &[(u64, FileRow)],
 ) -> Result<(), Fault> {
     for rows in rows.chunks(AT_ONCE) {
-        let folded: Vec<String> = rows.iter().map(|(_, row)| folded(row)).collect();
-        let mut values = Vec::with_capacity(rows.len() * 8);
-        for ((line, row), folded) in rows.iter().zip(&folded) {
+        let texts: Vec<(String, Option<String>)> = rows.iter().map(|(_, row)| texts(row)).collect();
+        let mut values = Vec::with_capacity(rows.len() * 9);
+        for ((line, row), (folded, key)) in rows.iter().zip(&texts) {
             let (namespace, name, waits, identity) = row.order();
             let state = if row.is_retired { "retired" } else { "active" };
             values.extend([
@@ -36,24 +37,27 @@ pub(super) async fn lay_aside<T: Tx>(
                 folded.as_str().into(),
                 identity.into(),
                 state.into(),
+                key.as_deref().into(),
                 Value::Int(number(*line)),
             ]);
         }
         let sql = format!(
-            "INSERT INTO staged (import, namespace, subject, waits, folded, identity, state, line) \
-             VALUES {} ON CONFLICT (import, namespace, subject, waits, identity) DO NOTHING",
-            tuples(rows.len(), 8)
+            "INSERT INTO staged (import, namespace, subject, waits, folded, identity, state, \
+             fingerprint, line) VALUES {} ON CONFLICT (import, namespace, subject, waits, identity) DO NOTHING",
+            tuples(rows.len(), 9)
         );
         tx.run(&sql, &values).await?;
     }
     Ok(())
 }
 
-fn folded(row: &FileRow) -> String {
-    match &row.owner {
+/// What a row has in lower case, and the key of its identity.
+fn texts(row: &FileRow) -> (String, Option<String>) {
+    let folded = match &row.owner {
         Owner::Waiting(_, value) => value.to_lowercase(),
         Owner::Nobody | Owner::Subject(_, _) => String::new(),
-    }
+    };
+    (folded, row.derived_with.map(|key| key.to_string()))
 }
 
 /// `($1, $2), ($3, $4)` for two rows of two columns.
@@ -90,7 +94,7 @@ pub(super) async fn move_what_concerns<T: Tx>(
     if rows.is_empty() {
         return Ok(());
     }
-    move_rows(tx, import, &rows).await?;
+    moving::move_rows(tx, import, &rows).await?;
     for row in &rows {
         let sql = "DELETE FROM staged WHERE import = $1 AND namespace = $2 AND subject = $3 \
                    AND waits = $4 AND identity = $5";
@@ -106,7 +110,8 @@ pub(super) async fn move_what_concerns<T: Tx>(
     Ok(())
 }
 
-async fn concerned<T: Tx>(
+/// The rows of an import that a first sight needs to know: [`COLUMNS`].
+pub(super) async fn concerned<T: Tx>(
     tx: &mut T,
     import: ImportId,
     sight: &FirstSight,
@@ -145,7 +150,7 @@ pub(super) async fn move_some<T: Tx>(
         gate::set_import(tx, None).await?;
         return Ok(false);
     };
-    move_rows(tx, import, &rows).await?;
+    moving::move_rows(tx, import, &rows).await?;
     delete_through(tx, import, last).await?;
     Ok(true)
 }
@@ -188,91 +193,8 @@ async fn delete_through<T: Tx>(tx: &mut T, import: ImportId, last: &Row) -> Resu
     Ok(())
 }
 
-/// Writes rows to where everything else is. What is there already stays as it is.
-async fn move_rows<T: Tx>(tx: &mut T, import: ImportId, rows: &[Row]) -> Result<(), Fault> {
-    let sql = "SELECT at FROM imports WHERE id = $1";
-    let found = tx.rows(sql, &[number(import.0).into()]).await?;
-    let at = found.first().ok_or(Fault::Damaged)?.int(0)?;
-    for rows in rows.chunks(AT_ONCE) {
-        move_identities(tx, import, at, rows).await?;
-        let (waiting, rest): (Vec<&Row>, Vec<&Row>) =
-            rows.iter().partition(|row| row.int(2).is_ok_and(|waits| waits == 1));
-        let held: Vec<&Row> =
-            rest.into_iter().filter(|row| row.text(1).is_ok_and(|name| !name.is_empty())).collect();
-        move_subjects(tx, at, &held).await?;
-        move_waiting(tx, &waiting).await?;
-    }
-    Ok(())
-}
-
-async fn move_identities<T: Tx>(
-    tx: &mut T,
-    import: ImportId,
-    at: i64,
-    rows: &[Row],
-) -> Result<(), Fault> {
-    let mut values = Vec::with_capacity(rows.len() * 5);
-    for row in rows {
-        let state = if row.int(2)? == 1 { "unclaimed" } else { row.text(4)? };
-        let id = Value::Int(number(import.0));
-        values.extend([row.text(3)?.into(), state.into(), at.into(), "imported".into(), id]);
-    }
-    let sql = format!(
-        "INSERT INTO identities (identity, state, created_at, origin, import) VALUES {} \
-         ON CONFLICT (identity) DO NOTHING",
-        tuples(rows.len(), 5)
-    );
-    tx.run(&sql, &values).await?;
-    Ok(())
-}
-
-async fn move_subjects<T: Tx>(tx: &mut T, at: i64, rows: &[&Row]) -> Result<(), Fault> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut values = Vec::with_capacity(rows.len() * 4);
-    for row in rows {
-        let (namespace, name, identity) = (row.text(0)?, row.text(1)?, row.text(3)?);
-        values.extend([namespace.into(), name.into(), identity.into(), Value::Int(at)]);
-    }
-    let sql = format!(
-        "INSERT INTO subjects (namespace, subject, identity, linked_at) VALUES {} \
-         ON CONFLICT (namespace, subject) DO NOTHING",
-        tuples(rows.len(), 4)
-    );
-    tx.run(&sql, &values).await?;
-    Ok(())
-}
-
-async fn move_waiting<T: Tx>(tx: &mut T, rows: &[&Row]) -> Result<(), Fault> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let folded: Vec<String> =
-        rows.iter().map(|row| Ok(row.text(1)?.to_lowercase())).collect::<Result<_, Fault>>()?;
-    let mut values = Vec::with_capacity(rows.len() * 5);
-    for (row, folded) in rows.iter().zip(&folded) {
-        let (namespace, value, identity) = (row.text(0)?, row.text(1)?, row.text(3)?);
-        let taken = Value::Int(0);
-        values.extend([
-            namespace.into(),
-            value.into(),
-            folded.as_str().into(),
-            identity.into(),
-            taken,
-        ]);
-    }
-    let sql = format!(
-        "INSERT INTO unclaimed (namespace, value, folded, identity, taken) VALUES {} \
-         ON CONFLICT (namespace, value) DO NOTHING",
-        tuples(rows.len(), 5)
-    );
-    tx.run(&sql, &values).await?;
-    Ok(())
-}
-
 /// The import that is under way, if it is this one in one of these stages.
-pub(super) fn is_at(gate: gate::Gate, import: ImportId, stages: &[Stage]) -> bool {
+pub(super) fn is_at(gate: &gate::Gate, import: ImportId, stages: &[Stage]) -> bool {
     gate.import.is_some_and(|(stage, id)| id == import && stages.contains(&stage))
 }
 

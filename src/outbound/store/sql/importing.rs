@@ -1,12 +1,13 @@
 //! The steps of an import: begin, lay aside, compare, apply, settle.
 use super::{
-    Job,
+    Job, feed,
     gate::{self, Gate, Stage, seconds},
     imported::{self, is_at, number},
+    pinning,
     tx::{Fault, Tx},
 };
 use crate::{
-    domain::time::Timestamp,
+    domain::{identity::KeyFingerprint, time::Timestamp},
     ports::registry::{Author, ImportError, ImportId, Row},
 };
 
@@ -50,13 +51,26 @@ impl Job for LayAside {
     const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
-        if !is_at(gate::share(tx).await?, self.import, &[Stage::Staging]) {
+        if !is_at(&gate::share(tx).await?, self.import, &[Stage::Staging]) {
             return Ok(Err(ImportError::Gone));
         }
         beat(tx, self.import, self.at).await?;
+        if let Some(key) = self.rows.iter().find_map(|(_, row)| row.derived_with) {
+            let sql = "UPDATE imports SET fingerprint = $1 WHERE id = $2";
+            let key = key.to_string();
+            tx.run(sql, &[key.as_str().into(), number(self.import.0).into()]).await?;
+        }
         imported::lay_aside(tx, self.import, &self.rows).await?;
         Ok(Ok(()))
     }
+}
+
+/// The key that identities of the file were derived with, if any were.
+async fn key_of<T: Tx>(tx: &mut T, import: ImportId) -> Result<Option<KeyFingerprint>, Fault> {
+    let sql = "SELECT fingerprint FROM imports WHERE id = $1";
+    let rows = tx.rows(sql, &[number(import.0).into()]).await?;
+    let text = rows.first().ok_or(Fault::Damaged)?.maybe_text(0)?;
+    text.map(str::parse).transpose().map_err(|_| Fault::Damaged)
 }
 
 async fn beat<T: Tx>(tx: &mut T, import: ImportId, at: Timestamp) -> Result<(), Fault> {
@@ -77,12 +91,11 @@ impl Job for Check {
     const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
-        let stages = [Stage::Staging, Stage::Checking, Stage::Overtaken];
-        if !is_at(gate::hold(tx).await?, self.import, &stages) {
+        if !is_at(&gate::hold(tx).await?, self.import, &[Stage::Staging, Stage::Checking]) {
             return Ok(Err(ImportError::Gone));
         }
         beat(tx, self.import, self.at).await?;
-        gate::set_import(tx, Some((Stage::Checking, self.import))).await?;
+        gate::set_checking(tx, self.import).await?;
         Ok(Ok(()))
     }
 }
@@ -100,15 +113,25 @@ impl Job for Apply {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let gate = gate::hold(tx).await?;
-        if is_at(gate, self.import, &[Stage::Overtaken]) {
-            return Ok(Err(ImportError::Overtaken));
+        if is_at(&gate, self.import, &[Stage::Applied]) {
+            // By this, whose answer was lost.
+            return Ok(Ok(()));
         }
-        // Applied already: by this, whose answer was lost.
-        if !is_at(gate, self.import, &[Stage::Checking, Stage::Applied]) {
+        if !is_at(&gate, self.import, &[Stage::Checking]) {
             return Ok(Err(ImportError::Gone));
+        }
+        if gate.overtaken {
+            return Ok(Err(ImportError::Overtaken));
         }
         beat(tx, self.import, self.at).await?;
         gate::set_import(tx, Some((Stage::Applied, self.import))).await?;
+        if let (None, Some(key)) = (gate.fingerprint, key_of(tx, self.import).await?) {
+            // A backup goes into a store that has seen no key yet.
+            pinning::keep_first(tx, key).await?;
+        }
+        // Somebody may be remembered as ended whom the file brings back.
+        let edition = gate::bump(tx).await?;
+        feed::tell_all(tx, edition, self.at).await?;
         Ok(Ok(()))
     }
 }
@@ -121,8 +144,7 @@ impl Job for Abandon {
     type Answer = ();
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<(), Fault> {
-        let stages = [Stage::Staging, Stage::Checking, Stage::Overtaken];
-        if is_at(gate::hold(tx).await?, self.0, &stages) {
+        if is_at(&gate::hold(tx).await?, self.0, &[Stage::Staging, Stage::Checking]) {
             gate::set_import(tx, Some((Stage::GivenUp, self.0))).await?;
         }
         Ok(())
@@ -149,9 +171,9 @@ impl Job for IsUnsettled {
     type Answer = bool;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<bool, Fault> {
-        let gate = gate::look(tx, "").await?;
+        let gate = gate::look(tx, None).await?;
         let due = due(tx, gate, self.whose, self.at).await?;
-        Ok(due.is_some() || gate::has_old(tx, self.at).await?)
+        Ok(due.is_some() || feed::has_old(tx, self.at).await?)
     }
 }
 
@@ -168,7 +190,7 @@ impl Job for Settle {
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<bool, Fault> {
         let gate = gate::hold(tx).await?;
-        gate::prune(tx, self.at).await?;
+        feed::prune(tx, self.at).await?;
         let Some((stage, import)) = due(tx, gate, self.whose, self.at).await? else {
             return Ok(false);
         };
@@ -176,7 +198,7 @@ impl Job for Settle {
         match stage {
             Stage::Applied => imported::move_some(tx, import, self.limit).await,
             Stage::GivenUp => imported::clear_some(tx, import, self.limit).await,
-            Stage::Staging | Stage::Checking | Stage::Overtaken => {
+            Stage::Staging | Stage::Checking => {
                 gate::set_import(tx, Some((Stage::GivenUp, import))).await?;
                 Ok(true)
             }
@@ -195,7 +217,7 @@ async fn due<T: Tx>(
     let allowed = match (stage, whose) {
         (Stage::Applied | Stage::GivenUp, Whose::Anybodys) => return Ok(Some((stage, import))),
         (Stage::Applied | Stage::GivenUp, Whose::Nobodys) => PAUSE,
-        (Stage::Staging | Stage::Checking | Stage::Overtaken, _) => SILENCE,
+        (Stage::Staging | Stage::Checking, _) => SILENCE,
     };
     let sql = "SELECT beat FROM imports WHERE id = $1";
     let rows = tx.rows(sql, &[number(import.0).into()]).await?;

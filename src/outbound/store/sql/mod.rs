@@ -2,21 +2,26 @@
 //!
 //! What `SQLite` and `PostgreSQL` do differently is behind [`Driver`] and [`Tx`]; statements are plain SQL that both take.
 //! A [`Job`] decides before it writes: its answer, also a refusal, is committed.
+mod adopting;
 mod binding;
 mod changing;
 mod comparing;
+mod feed;
+mod foreseeing;
 mod gate;
 mod history;
 mod imported;
 mod importing;
+mod moving;
 mod pinning;
 mod reading;
 mod rekeying;
+mod showing;
 mod store;
 mod tx;
 
 use crate::ports::store::StoreError;
-pub(super) use gate::digest_of;
+pub(super) use feed::digest_of;
 use std::{fmt::Debug, future::Future, time::Duration};
 pub use store::SqlStore;
 pub use tx::{Cell, Fault, Row, Tx, Value};

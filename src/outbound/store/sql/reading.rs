@@ -3,8 +3,8 @@ use super::{
     Job,
     binding::{identity, names},
     changing::subject,
+    feed,
     gate::{self, Stage, moment},
-    history,
     imported::{limit_of, number},
     tx::{Fault, Row, Tx, Value},
 };
@@ -21,7 +21,7 @@ impl Job for Since {
     type Answer = Changes;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Changes, Fault> {
-        gate::changes(tx, self.0).await
+        feed::changes(tx, self.0).await
     }
 }
 
@@ -33,7 +33,7 @@ impl Job for Holders {
     type Answer = Vec<Option<Holding>>;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
-        let import = gate::look(tx, "").await?.import;
+        let import = gate::look(tx, None).await?.import;
         let mut held = Vec::with_capacity(self.0.len());
         for subject in &self.0 {
             let sql = "SELECT identities.identity, identities.state FROM subjects \
@@ -58,29 +58,13 @@ fn holding(row: &Row) -> Result<Holding, Fault> {
     Ok(Holding { identity: identity(row, 0)?, state })
 }
 
-fn state(word: &str, has_subjects: bool) -> Result<State, Fault> {
+pub(super) fn state(word: &str, has_subjects: bool) -> Result<State, Fault> {
     match (word, has_subjects) {
         ("active", true) => Ok(State::Active),
         ("active", false) => Ok(State::Unlinked),
         ("retired", _) => Ok(State::Retired),
         ("unclaimed", _) => Ok(State::Unclaimed),
         _ => Err(Fault::Damaged),
-    }
-}
-
-/// All about one identity.
-#[derive(Debug)]
-pub(super) struct About(pub(super) ChatIdentity);
-
-impl Job for About {
-    type Answer = Option<Record>;
-
-    async fn run<T: Tx>(&self, tx: &mut T) -> Result<Option<Record>, Fault> {
-        let sql = "SELECT identity, state, created_at FROM identities WHERE identity = $1";
-        let rows = tx.rows(sql, &[self.0.as_str().into()]).await?;
-        let Some(record) = records(tx, &rows).await?.pop() else { return Ok(None) };
-        let history = history::of(tx, &self.0).await?;
-        Ok(Some(Record { history, ..record }))
     }
 }
 
@@ -123,7 +107,7 @@ impl Job for List {
 }
 
 /// Records without their history, of rows of `identity, state, created_at`.
-async fn records<T: Tx>(tx: &mut T, rows: &[Row]) -> Result<Vec<Record>, Fault> {
+pub(super) async fn records<T: Tx>(tx: &mut T, rows: &[Row]) -> Result<Vec<Record>, Fault> {
     let mut records = Vec::with_capacity(rows.len());
     for row in rows {
         let identity = identity(row, 0)?;
@@ -205,5 +189,5 @@ async fn waiting_rows<T: Tx>(
 
 fn file_row(owner: Owner, row: &Row, at: usize) -> Result<FileRow, Fault> {
     let is_retired = row.text(at + 1)? == "retired";
-    Ok(FileRow { owner, identity: identity(row, at)?, is_retired })
+    Ok(FileRow { owner, identity: identity(row, at)?, is_retired, derived_with: None })
 }

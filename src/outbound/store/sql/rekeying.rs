@@ -1,9 +1,10 @@
 //! Another identity key, or other formats (contract 4, `rekey`).
 use super::{
     Job,
-    binding::{identity, names},
+    binding::{identity, names, parts},
     changing::subject,
-    gate,
+    feed,
+    gate::{self, Gate, OrElse},
     history::{self, Event},
     imported::limit_of,
     pinning,
@@ -19,6 +20,7 @@ use crate::{
         store::Pin,
     },
 };
+use std::sync::Arc;
 
 /// Subjects that are looked at together.
 const PAGE: usize = 500;
@@ -36,7 +38,7 @@ impl Job for RekeyAll {
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let rekey = &self.rekey;
         let gate = gate::hold(tx).await?;
-        gate::overtake(tx, gate).await?;
+        gate::overtake(tx, &gate).await?;
         let pinned = gate.fingerprint;
         let wanted = rekey.new.as_ref().map_or(rekey.old.fingerprint(), IdentityKey::fingerprint);
         if let Some(pinned) = pinned
@@ -56,6 +58,11 @@ impl Job for RekeyAll {
         let all = tx.rows(sql, &[]).await?.first().ok_or(Fault::Damaged)?.int(0)?;
         done.kept = all.unsigned_abs().saturating_sub(done.changed);
         if !rekey.dry_run {
+            if let Some(new) = &rekey.new
+                && pinned != Some(wanted)
+            {
+                self.pass_on(tx, &gate, new).await?;
+            }
             pinning::keep(tx, &Pin { fingerprint: wanted, formats: rekey.formats.clone() }).await?;
         }
         Ok(Ok(done))
@@ -63,6 +70,52 @@ impl Job for RekeyAll {
 }
 
 impl RekeyAll {
+    /// Whoever was erased or ended under the old key stays so under the new one, though their names are gone or they
+    /// have lost their identity since.
+    async fn pass_on<T: Tx>(
+        &self,
+        tx: &mut T,
+        gate: &Gate,
+        new: &IdentityKey,
+    ) -> Result<(), Fault> {
+        let erasure = gate.erasure(&self.rekey.old)?.ok_or(Fault::Damaged)?;
+        let sealed = new.seal(&erasure).map_err(|error| Fault::Unavailable(Arc::new(error)))?;
+        gate::put(tx, "erasure", &sealed, OrElse::Replace).await?;
+        let mut after = None;
+        loop {
+            let page = ended(tx, after.as_ref()).await?;
+            for (subject, identity) in &page {
+                if self.rekey.old.derive(subject) == *identity {
+                    self.reserve(tx, subject, new).await?;
+                }
+            }
+            match page.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn reserve<T: Tx>(
+        &self,
+        tx: &mut T,
+        subject: &Subject,
+        new: &IdentityKey,
+    ) -> Result<(), Fault> {
+        let identity = &new.derive(subject);
+        let sql = "INSERT INTO identities (identity, state, created_at, origin, fingerprint) \
+                   VALUES ($1, 'retired', $2, 'derived', $3) ON CONFLICT (identity) DO NOTHING";
+        let (at, fingerprint) = (gate::seconds(self.author.at), new.fingerprint().to_string());
+        let values = [identity.as_str().into(), at.into(), fingerprint.as_str().into()];
+        if tx.run(sql, &values).await? == 0 {
+            return Ok(());
+        }
+        let edition = gate::edition(tx).await?;
+        // Named, so that a later key knows of it too.
+        let event = Event { identity, what: "rekey", subject: Some(parts(subject)) };
+        history::record(tx, edition, &event, &self.author).await
+    }
+
     async fn move_all<T: Tx>(&self, tx: &mut T, new: &IdentityKey) -> Result<Rekeyed, Fault> {
         let edition = if self.rekey.dry_run { 0 } else { gate::bump(tx).await? };
         let (mut done, mut after) = (Rekeyed::default(), None::<Subject>);
@@ -84,7 +137,7 @@ impl RekeyAll {
             }
         }
         if !self.rekey.dry_run {
-            gate::tell_all(tx, edition, self.author.at).await?;
+            feed::tell_all(tx, edition, self.author.at).await?;
         }
         Ok(done)
     }
@@ -138,6 +191,29 @@ impl RekeyAll {
     }
 }
 
+/// Subjects that have no identity and lost this one, which is retired, behind `after`.
+async fn ended<T: Tx>(
+    tx: &mut T,
+    after: Option<&(Subject, ChatIdentity)>,
+) -> Result<Vec<(Subject, ChatIdentity)>, Fault> {
+    let sql = "SELECT DISTINCT h.namespace, h.subject, h.identity FROM history h \
+               JOIN identities i ON i.identity = h.identity \
+               WHERE h.subject <> '' AND (h.namespace, h.subject, h.identity) > ($1, $2, $3) \
+               AND h.what IN ('unlink', 'rekey') AND h.namespace <> 'erased' \
+               AND i.state = 'retired' AND i.origin = 'derived' AND NOT EXISTS \
+               (SELECT 1 FROM subjects s WHERE s.namespace = h.namespace AND s.subject = h.subject) \
+               ORDER BY h.namespace, h.subject, h.identity LIMIT $4";
+    let (namespace, id) = after.map_or(("", ""), |(subject, _)| parts(subject));
+    let last = after.map_or("", |(_, identity)| identity.as_str());
+    let values = [namespace.into(), id.into(), last.into(), limit_of(PAGE)];
+    read_pairs(&tx.rows(sql, &values).await?)
+}
+
+fn read_pairs(rows: &[Row]) -> Result<Vec<(Subject, ChatIdentity)>, Fault> {
+    let read = |row: &Row| Ok((subject(row.text(0)?, row.text(1)?)?, identity(row, 2)?));
+    rows.iter().map(read).collect()
+}
+
 async fn was_rekeyed<T: Tx>(tx: &mut T, identity: &ChatIdentity) -> Result<bool, Fault> {
     let sql = "SELECT what FROM history WHERE identity = $1 ORDER BY edition DESC LIMIT 1";
     let rows = tx.rows(sql, &[identity.as_str().into()]).await?;
@@ -159,11 +235,8 @@ async fn derived<T: Tx>(
                AND identities.origin = 'derived' AND identities.state = 'active' \
                AND identities.fingerprint = $3 \
                ORDER BY subjects.namespace, subjects.subject LIMIT $4";
-    let (namespace, id) =
-        after.map_or(("", ""), |subject| (subject.namespace().as_str(), subject.id().as_str()));
+    let (namespace, id) = after.map_or(("", ""), parts);
     let fingerprint = key.fingerprint().to_string();
     let values = [namespace.into(), id.into(), fingerprint.as_str().into(), limit_of(PAGE)];
-    let rows = tx.rows(sql, &values).await?;
-    let read = |row: &Row| Ok((subject(row.text(0)?, row.text(1)?)?, identity(row, 2)?));
-    rows.iter().map(read).collect()
+    read_pairs(&tx.rows(sql, &values).await?)
 }

@@ -5,10 +5,12 @@ use super::{
     binding::{Bind, Find},
     changing::Alter,
     comparing::Compare,
+    foreseeing::Foresee,
     importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle, Whose},
-    pinning::{IsPinned, PinDown},
-    reading::{About, FileRows, Holders, List, Since},
+    pinning::{ANOTHER, IsPinned, IsTheSame, PinDown},
+    reading::{FileRows, Holders, List, Since},
     rekeying::RekeyAll,
+    showing::About,
 };
 use crate::{
     domain::{identity::ChatIdentity, subject::Subject, time::Timestamp},
@@ -22,19 +24,21 @@ use crate::{
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The registry in a database.
 #[derive(Debug)]
 pub struct SqlStore<D> {
     driver: D,
     clock: Arc<dyn Clock>,
+    /// Which store the key was pinned in.
+    known: OnceLock<Box<str>>,
 }
 
 impl<D: Driver> SqlStore<D> {
     /// Keeps the registry with `driver`; `clock` says when an import last did something.
     pub fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
-        Self { driver, clock }
+        Self { driver, clock, known: OnceLock::new() }
     }
 
     /// What runs its jobs.
@@ -54,6 +58,14 @@ impl<D: Driver> SqlStore<D> {
         self.driver.write(Settle { whose, at, limit }, Aside).await
     }
 
+    /// Takes note of the store that was pinned in. It stays that one for as long as this process runs.
+    fn is_known(&self, store: &str) -> Result<(), PinError> {
+        if **self.known.get_or_init(|| store.into()) == *store {
+            return Ok(());
+        }
+        Err(PinError::Store(StoreError::Unavailable(ANOTHER.into())))
+    }
+
     fn needs_durable<E>(&self, refusal: E) -> Result<(), E> {
         if self.driver.is_durable() { Ok(()) } else { Err(refusal) }
     }
@@ -66,7 +78,8 @@ impl<D: Driver> BindingStore for SqlStore<D> {
 
     fn bind<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
         Box::pin(async move {
-            let given = self.driver.write(Bind(sight.clone()), Request).await;
+            let bind = Bind { sight: sight.clone(), store: self.known.get().cloned() };
+            let given = self.driver.write(bind, Request).await;
             given.map_err(BindError::Store)?
         })
     }
@@ -75,15 +88,23 @@ impl<D: Driver> BindingStore for SqlStore<D> {
         Box::pin(async move {
             // Of a thousand sidecars that start at once, the first one writes.
             let pinned = self.driver.read(IsPinned(pin.clone()), Request).await;
-            if pinned.map_err(PinError::Store)? {
-                return Ok(());
+            if let Some(store) = pinned.map_err(PinError::Store)? {
+                return self.is_known(&store);
             }
-            self.driver.write(PinDown(pin.clone()), Request).await.map_err(PinError::Store)?
+            let down = PinDown { pin: pin.clone(), store: self.known.get().cloned() };
+            let store = self.driver.write(down, Request).await.map_err(PinError::Store)??;
+            self.is_known(&store)
         })
     }
 
     fn ping(&self) -> Reply<'_, Result<(), StoreError>> {
-        Box::pin(self.driver.ping())
+        Box::pin(async move {
+            self.driver.ping().await?;
+            match self.known.get() {
+                Some(known) => self.driver.read(IsTheSame(known.clone()), Request).await,
+                None => Ok(()),
+            }
+        })
     }
 }
 
@@ -117,6 +138,13 @@ impl<D: Driver> Registry for SqlStore<D> {
     ) -> Reply<'a, Result<Vec<Record>, StoreError>> {
         let list = List { filter: filter.clone(), limit };
         Box::pin(self.driver.read(list, Bulk))
+    }
+
+    fn foresee<'a>(&'a self, sight: &'a FirstSight) -> Reply<'a, Result<Given, BindError>> {
+        Box::pin(async move {
+            let foreseen = self.driver.read(Foresee(sight.clone()), Request).await;
+            foreseen.map_err(BindError::Store)?
+        })
     }
 
     fn change<'a>(
@@ -207,5 +235,43 @@ impl<D: Driver> Registry for SqlStore<D> {
 
     fn migrate(&self) -> Reply<'_, Result<bool, StoreError>> {
         Box::pin(self.driver.migrate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::store::{
+        contract::{clock, identity, pin, subject},
+        sqlite::SqliteStore,
+    };
+
+    #[tokio::test]
+    async fn p15_another_store_in_its_place_gives_nobody_an_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usher.db");
+        let store = SqliteStore::open(&path, true, clock()).unwrap();
+        store.pin(&pin("63458b39")).await.unwrap();
+        let (alice, bob) = (subject("corp", "alice"), subject("corp", "bob"));
+        store.bind(&FirstSight::of(&alice, identity("u-a"))).await.unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let put = |id: &str| {
+            other.execute("UPDATE meta SET value = ?1 WHERE key = 'store'", [id]).unwrap();
+        };
+        let before: String = other
+            .query_row("SELECT value FROM meta WHERE key = 'store'", [], |row| row.get(0))
+            .unwrap();
+        put("another");
+        let given = store.bind(&FirstSight::of(&bob, identity("u-b"))).await;
+        assert!(matches!(given, Err(BindError::Store(StoreError::Unavailable(_)))), "{given:?}");
+        assert!(store.ping().await.is_err());
+        let pinned = store.pin(&pin("63458b39")).await;
+        assert!(matches!(pinned, Err(PinError::Store(StoreError::Unavailable(_)))), "{pinned:?}");
+        let changed = store.pin(&pin("00000001")).await;
+        assert!(matches!(changed, Err(PinError::Store(_) | PinError::OtherKey(_))), "{changed:?}");
+        // The one it began with comes back.
+        put(&before);
+        store.ping().await.unwrap();
+        store.bind(&FirstSight::of(&bob, identity("u-b"))).await.unwrap();
     }
 }

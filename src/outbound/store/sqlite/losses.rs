@@ -43,7 +43,7 @@ fn sight(id: &str) -> FirstSight {
 fn said(error: &StoreError) -> String {
     match error {
         StoreError::Unavailable(cause) => cause.to_string(),
-        StoreError::Rekeyed(_) | StoreError::Damaged => panic!("{error}"),
+        StoreError::Rekeyed(_) | StoreError::Reformatted | StoreError::Damaged => panic!("{error}"),
     }
 }
 

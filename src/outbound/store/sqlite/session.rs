@@ -225,23 +225,23 @@ impl Session {
     }
 
     fn failure(&self, fault: UnfitStore) -> Failure {
-        match fault {
-            UnfitStore::Damaged | UnfitStore::NotDatabase => Failure::Damaged,
-            fault => Failure::Unavailable(Arc::new(self.place.unfit(fault))),
+        if matches!(fault, UnfitStore::Damaged | UnfitStore::NotDatabase) {
+            Failure::Damaged
+        } else {
+            Failure::Unavailable(Arc::new(self.place.unfit(fault)))
         }
     }
 
     fn connection(&mut self) -> Result<&mut Connection, UnfitStore> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                let mut connection = match &self.place {
-                    Place::File(held) => file::open_again(held)?,
-                    Place::Memory => file::open_in_memory()?,
-                };
-                self.mode.prepare(&mut connection)?;
-                connection
-            }
+        let open = if let Some(open) = self.open.take() {
+            open
+        } else {
+            let mut connection = match &self.place {
+                Place::File(held) => file::open_again(held)?,
+                Place::Memory => file::open_in_memory()?,
+            };
+            self.mode.prepare(&mut connection)?;
+            connection
         };
         Ok(self.open.insert(open))
     }

@@ -14,7 +14,7 @@ use crate::{
 use std::sync::Arc;
 
 pub(super) fn row(owner: Owner, identity: &ChatIdentity, is_retired: bool) -> Row {
-    Row { owner, identity: identity.clone(), is_retired }
+    Row { owner, identity: identity.clone(), is_retired, derived_with: None }
 }
 
 pub(in crate::outbound::store::contract) fn subject_row(id: &str, text: &str) -> Row {
@@ -61,6 +61,7 @@ pub(in crate::outbound::store::contract) async fn imported<S: Whole>(
 pub(super) async fn imports<S: Whole>(open: &impl Fn() -> Arc<S>) {
     an_import_holds_whole_or_not_at_all(&*open()).await;
     an_import_that_holds_is_seen_before_its_rows_are_moved(&*open()).await;
+    a_record_is_the_same_before_and_after_its_rows_are_moved(&*open()).await;
     a_first_sight_during_an_import_makes_it_look_again(&*open()).await;
     every_clash_is_told_by_its_line(&*open()).await;
     what_was_exported_imports_to_the_same(&*open(), &*open()).await;
@@ -99,6 +100,7 @@ async fn an_import_that_holds_is_seen_before_its_rows_are_moved<S: Whole>(store:
     let last = subject("corp", "s8");
     let holders = store.holders(std::slice::from_ref(&last)).await.unwrap();
     assert_eq!(holders[0].as_ref().map(|held| held.identity.as_str()), Some("old-8"));
+    let early = show(store, &identity("old-7")).await;
     assert_eq!(sight(store, &last).await.unwrap().binding, active(&identity("old-8")));
     // Nobody takes what the file gives to another.
     let thief = FirstSight {
@@ -108,6 +110,44 @@ async fn an_import_that_holds_is_seen_before_its_rows_are_moved<S: Whole>(store:
     assert!(matches!(store.bind(&thief).await, Err(BindError::Taken)));
     settled(store).await;
     assert_eq!(all_rows(store).await, rows);
+    assert_eq!(show(store, &identity("old-7")).await, early);
+}
+
+/// Of identities that were there, that come anew, that wait, and that are nobody's.
+async fn a_record_is_the_same_before_and_after_its_rows_are_moved<S: Whole>(store: &S) {
+    let own = seen(store, "alice").await;
+    let spare = seen(store, "bob").await;
+    change(store, unlink(&subject("corp", "bob"))).await.unwrap();
+    let rows = [
+        subject_row("alice", own.as_str()),
+        subject_row("alias", own.as_str()),
+        subject_row("bobby", spare.as_str()),
+        subject_row("carol", "old-c"),
+        subject_row("carl", "old-c"),
+        waiting_row("dan@example.com", "old-d"),
+        row(Owner::Nobody, &identity("old-e"), true),
+        row(Owner::Nobody, &identity("old-f"), false),
+    ];
+    let import = staged(store, &rows).await;
+    let names = ["old-c", "old-d", "old-e", "old-f"].map(identity);
+    let all: Vec<_> = [own, spare].into_iter().chain(names).collect();
+    for (known, name) in all.iter().enumerate() {
+        let record = store.record(name).await.unwrap();
+        assert_eq!(record.is_some(), known < 2, "{name:?} does not hold yet");
+    }
+    assert_eq!(store.verify(import, true).await.unwrap().clashes, []);
+    store.apply(import, &author("users.csv")).await.unwrap();
+    let mut early = Vec::new();
+    for name in &all {
+        early.push(show(store, name).await);
+    }
+    let names: Vec<_> =
+        early[0].subjects.iter().map(|(subject, _)| subject.id().as_str()).collect();
+    assert_eq!(names, ["alias", "alice"]);
+    settled(store).await;
+    for (name, early) in all.iter().zip(early) {
+        assert_eq!(show(store, name).await, early);
+    }
 }
 
 async fn a_first_sight_during_an_import_makes_it_look_again<S: Whole>(store: &S) {

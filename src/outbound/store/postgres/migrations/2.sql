@@ -11,12 +11,13 @@ CREATE TABLE history (
     who TEXT COLLATE "C" NOT NULL,
     what TEXT COLLATE "C" NOT NULL,
     why TEXT COLLATE "C" NOT NULL,
-    namespace TEXT COLLATE "C",
-    subject TEXT COLLATE "C",
-    PRIMARY KEY (identity, edition)
+    -- Both empty where it was about nobody.
+    namespace TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (identity, edition, what, namespace, subject)
 );
 
-CREATE INDEX history_by_subject ON history (namespace, subject) WHERE subject IS NOT NULL;
+CREATE INDEX history_by_subject ON history (namespace, subject) WHERE subject <> '';
 
 -- Whose bindings changed lately, for those who remember them; a digest, or '*' for everybody's.
 CREATE TABLE changes (
@@ -53,7 +54,9 @@ CREATE TABLE imports (
     -- When its process last did something.
     beat BIGINT NOT NULL,
     who TEXT COLLATE "C" NOT NULL,
-    why TEXT COLLATE "C" NOT NULL
+    why TEXT COLLATE "C" NOT NULL,
+    -- Of the identity key, where the file holds identities that were derived with it.
+    fingerprint TEXT COLLATE "C"
 );
 
 -- What an import laid aside. `waits` is 1 where `subject` is the value of a claim; both texts are empty where the
@@ -67,6 +70,8 @@ CREATE TABLE staged (
     folded TEXT COLLATE "C" NOT NULL,
     identity TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL,
+    -- Of the identity key that derives this identity for this subject; NULL where it came from elsewhere.
+    fingerprint TEXT COLLATE "C",
     line BIGINT NOT NULL,
     PRIMARY KEY (import, namespace, subject, waits, identity)
 );
@@ -76,8 +81,11 @@ CREATE INDEX staged_by_folded ON staged (namespace, folded) WHERE waits = 1;
 
 -- The number of the newest edition. Whoever changes something takes this row first, and first sights share it.
 INSERT INTO meta (key, value) VALUES ('edition', '0');
--- The one import that is under way, or '': 'staging ID', 'checking ID', 'overtaken ID' (somebody signed in and took what
--- it holds), 'applied ID' (it holds; its rows are still being moved), or 'given-up ID'.
+-- The one import that is under way, or '': 'staging ID', 'checking ID', 'applied ID' (it holds; its rows are still being
+-- moved), or 'given-up ID'. While one is being compared there is a row 'overtaken' once something it was compared with
+-- has changed.
 INSERT INTO meta (key, value) VALUES ('import', '');
 -- Changes up to this edition have been thrown away.
 INSERT INTO meta (key, value) VALUES ('pruned', '0');
+-- Tells this store from any other, so that nobody goes on in a new one that was put in its place.
+INSERT INTO meta (key, value) VALUES ('store', gen_random_uuid()::text);
