@@ -169,6 +169,8 @@ test('a store that is lost beneath a sidecar: known users go on, nobody new gets
   await move(aside, place.state, FILES);
   await eventually('a new user is served again', async () => (await usher.exchange(issuer.token('bob'))).status === 200, 10);
 
+  await usher.child.line(/"level":"INFO".*the store can be used again/, 15);
+
   // Without its log: what was acknowledged is in the file, and another process's log is left alone.
   await rm(join(place.state, 'usher.db-wal'));
   await isLost(/has lost the -wal or -shm file/, 2);

@@ -155,6 +155,7 @@ test('tables that are dropped beneath a sidecar: known users go on, nobody new g
     assert.equal(await tables(), '0');
     await postgres.sql('DROP SCHEMA public; ALTER SCHEMA aside RENAME TO public', database);
     await usher.child.until(async () => (await usher.exchange(issuer.token(`back-${n}`))).status === 200, 10, 'a new user is served again');
+    await eventually('the log says so', () => said(usher, /"level":"INFO".*the store can be used again/).length === n + 1, 15);
   }
   assert.equal(await rows(database), 3);
   await usher.stop();
