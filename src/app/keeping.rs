@@ -16,16 +16,31 @@ const PING: u32 = 10;
 /// Follows the store's changes until `stop`.
 pub(super) async fn watch(store: Arc<CachedStore>, stop: Stop) {
     let mut stop = std::pin::pin!(stop.requested());
+    let mut failing = false;
     for round in 1_u32.. {
         tokio::select! {
             () = &mut stop => return,
-            () = tokio::time::sleep(FEED) => {
-                // What the store says is noted where it is remembered, and logged there at each change.
-                let _ = store.follow().await;
-                if round.is_multiple_of(PING) {
-                    let _ = store.ping().await;
-                }
+            () = tokio::time::sleep(FEED) => {}
+        }
+        let looked = match store.follow().await {
+            Ok(()) if failing || round.is_multiple_of(PING) => store.ping().await,
+            Ok(()) => continue,
+            Err(error) => Err(error),
+        };
+        match (looked, failing) {
+            (Err(error), false) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "the store cannot be used; users who are known go on, others get 503"
+                );
+                failing = true;
             }
+            (Ok(()), true) => {
+                tracing::info!("the store can be used again");
+                failing = false;
+            }
+            (Err(_), true) | (Ok(()), false) => {}
         }
     }
 }

@@ -25,4 +25,4 @@ pub use postgres::look as look_at_postgres;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;
-pub use store::{Opened, open as open_store, registry};
+pub use store::{Absent, Opened, open as open_store, registry};

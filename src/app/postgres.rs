@@ -1,9 +1,11 @@
 //! The shared store: how it is opened, looked at, and given another password.
-use super::start::StartError;
+use super::{start::StartError, store::Absent};
 use crate::{
     config::settings::{Settings, StorePlace},
     outbound::{
-        store::postgres::{Config, NotOpen, PostgresSettings, PostgresStore, UnfitPostgres},
+        store::postgres::{
+            Config, NotOpen, PostgresSettings, PostgresStore, Schema, UnfitPostgres,
+        },
         system::SystemEntropy,
     },
     ports::clock::Clock,
@@ -17,9 +19,15 @@ use std::sync::Arc;
 pub(super) async fn open(
     server: &PostgresSettings,
     settings: &Settings,
+    absent: Absent,
     clock: Arc<dyn Clock>,
 ) -> Result<PostgresStore, StartError> {
-    let store = at(server, settings, settings.store.migrate, clock)?;
+    let schema = match absent {
+        _ if !settings.store.migrate => Schema::Keep,
+        Absent::Made => Schema::Make,
+        Absent::Refused => Schema::Advance,
+    };
+    let store = at(server, settings, schema, clock)?;
     match store.open().await {
         Ok(()) => {}
         Err(later @ NotOpen::Later { .. }) => {
@@ -39,7 +47,7 @@ pub async fn look(
     settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Option<PostgresStore>, StartError> {
-    let store = at(server, settings, false, clock)?;
+    let store = at(server, settings, Schema::Keep, clock)?;
     match store.open().await {
         Ok(()) => Ok(Some(store)),
         Err(NotOpen::Unfit { unfit: UnfitPostgres::Behind, .. }) if settings.store.migrate => {
@@ -52,11 +60,11 @@ pub async fn look(
 fn at(
     server: &PostgresSettings,
     settings: &Settings,
-    migrate: bool,
+    schema: Schema,
     clock: Arc<dyn Clock>,
 ) -> Result<PostgresStore, StartError> {
     let config =
-        Config { server: server.clone(), max_connections: settings.store.max_connections, migrate };
+        Config { server: server.clone(), max_connections: settings.store.max_connections, schema };
     Ok(PostgresStore::to(config, clock, Arc::new(SystemEntropy))?)
 }
 

@@ -32,7 +32,8 @@ pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, Sta
         StorePlace::Sqlite(path) if !path.exists() => None,
         StorePlace::Sqlite(path) => {
             let (migrates, clock) = (settings.store.migrate, Arc::clone(&host.clock));
-            Some(both(store::sqlite(path.clone(), migrates, clock).await?))
+            let absent = store::Absent::Refused;
+            Some(both(store::sqlite(path.clone(), absent, migrates, clock).await?))
         }
         StorePlace::Postgres(server) => {
             postgres::look(server, settings, Arc::clone(&host.clock)).await?.map(both)

@@ -38,7 +38,8 @@ pub struct Opened {
 /// # Errors
 /// [`StartError::Store`], [`StartError::IdentityKey`] and [`StartError::IdentityFormat`].
 pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError> {
-    let Bare { bindings, registry, postgres } = bare(settings, Arc::clone(&host.clock)).await?;
+    let Bare { bindings, registry, postgres } =
+        bare(settings, Absent::Made, Arc::clone(&host.clock)).await?;
     let cached = CachedStore::new(
         bindings,
         REMEMBERED,
@@ -57,12 +58,25 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError
     }
 }
 
+/// What is done where there is no store at the configured place yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// It is made.
+    Made,
+    /// It is an error: who only reads learns from it that the place is a wrong one.
+    Refused,
+}
+
 /// The registry alone, for a command beside a running sidecar or without one. Pins nothing.
 ///
 /// # Errors
-/// [`StartError::Store`].
-pub async fn registry(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Registrar, StartError> {
-    let Bare { registry, .. } = bare(settings, Arc::clone(&clock)).await?;
+/// [`StartError::Store`], and [`StartError::Postgres`] where only an operator can help.
+pub async fn registry(
+    settings: &Settings,
+    absent: Absent,
+    clock: Arc<dyn Clock>,
+) -> Result<Registrar, StartError> {
+    let Bare { registry, .. } = bare(settings, absent, Arc::clone(&clock)).await?;
     Ok(Registrar::new(registry, settings.identity_key.clone(), namings(settings), clock))
 }
 
@@ -73,14 +87,20 @@ struct Bare {
     postgres: Option<Arc<PostgresStore>>,
 }
 
-async fn bare(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Bare, StartError> {
+async fn bare(
+    settings: &Settings,
+    absent: Absent,
+    clock: Arc<dyn Clock>,
+) -> Result<Bare, StartError> {
     let store = match &settings.store.place {
-        StorePlace::Sqlite(path) => sqlite(path.clone(), settings.store.migrate, clock).await?,
+        StorePlace::Sqlite(path) => {
+            sqlite(path.clone(), absent, settings.store.migrate, clock).await?
+        }
         StorePlace::Memory => {
             SqliteStore::in_memory(clock).map_err(|unfit| StartError::Store(Box::new(unfit)))?
         }
         StorePlace::Postgres(server) => {
-            let store = Arc::new(postgres::open(server, settings, clock).await?);
+            let store = Arc::new(postgres::open(server, settings, absent, clock).await?);
             let bindings = PinnedStore::new(Arc::clone(&store) as Arc<dyn BindingStore>);
             let registry = Arc::clone(&store) as Arc<dyn Registry>;
             return Ok(Bare { bindings: Arc::new(bindings), registry, postgres: Some(store) });
@@ -97,11 +117,15 @@ async fn bare(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Bare, StartE
 /// [`StartError::Store`].
 pub(super) async fn sqlite(
     path: PathBuf,
+    absent: Absent,
     migrates: bool,
     clock: Arc<dyn Clock>,
 ) -> Result<SqliteStore, StartError> {
     // Opening waits for locks and for the disk.
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, migrates, clock));
+    let opened = tokio::task::spawn_blocking(move || match absent {
+        Absent::Made => SqliteStore::open(&path, migrates, clock),
+        Absent::Refused => SqliteStore::existing(&path, migrates, clock),
+    });
     let opened = opened.await.map_err(std::io::Error::other)?;
     opened.map_err(|unfit| StartError::Store(Box::new(unfit)))
 }

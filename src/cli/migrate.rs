@@ -23,7 +23,8 @@ pub(super) fn run(file: Option<PathBuf>) -> Exit {
         StorePlace::Postgres(server) => server.to_string(),
     };
     block_on(async {
-        let opened = app::registry(&settings, Arc::new(SystemClock::start())).await;
+        let opened =
+            app::registry(&settings, app::Absent::Made, Arc::new(SystemClock::start())).await;
         let migrated = match opened {
             Ok(registrar) => registrar.store().migrate().await.map_err(|error| chain(&error)),
             Err(error) => Err(chain(&error)),

@@ -152,7 +152,7 @@ async fn an_order_that_needs_the_stores_new_key_waits_for_a_restart() {
     let alice = usher.identity(&idp.token("alice")).await;
     let settings = place.settings();
     let host = Host::system(settings.identity_key.fingerprint());
-    let registrar = app::registry(&settings, host.clock).await.unwrap();
+    let registrar = app::registry(&settings, app::Absent::Made, host.clock).await.unwrap();
     let rekey = Rekey {
         old: registrar.key().clone(),
         new: Some(IdentityKey::new(&Secret::text("fedcba9876543210fedcba9876543210")).unwrap()),

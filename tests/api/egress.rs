@@ -90,7 +90,7 @@ async fn p12_no_identity_is_foretold_that_a_sign_in_would_not_give() {
     let (idp, place, usher) = house(json!({"lookup": ["corp"]})).await;
     let settings = place.settings();
     let host = Host::system(settings.identity_key.fingerprint());
-    let registrar = app::registry(&settings, host.clock).await.unwrap();
+    let registrar = app::registry(&settings, app::Absent::Made, host.clock).await.unwrap();
     let order = Order { who: "cli:test".into(), why: "test".into() };
     let of = |id: &str| {
         let subject = Subject::new("corp".parse().unwrap(), id.parse().unwrap());

@@ -36,7 +36,7 @@ fn token(idp: &Idp, sub: &str, more: &Value) -> String {
 async fn registrar(place: &Place) -> Registrar {
     let settings = place.settings();
     let host = Host::system(settings.identity_key.fingerprint());
-    app::registry(&settings, host.clock).await.unwrap()
+    app::registry(&settings, app::Absent::Made, host.clock).await.unwrap()
 }
 
 fn order() -> Order {

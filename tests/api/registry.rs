@@ -234,6 +234,7 @@ fn the_same_command_again_changes_nothing_and_what_ended_stays_so() {
 #[test]
 fn a_change_needs_a_reason_that_can_be_shown() {
     let place = place();
+    succeeded(import(&place, "users.csv", USERS, &[]));
     let long = "x".repeat(1001);
     for reason in [
         &["--reason", ""][..],
@@ -336,7 +337,8 @@ async fn who_looks_somebody_up_moves_no_row_of_an_import() {
     let place = place();
     let settings = place.settings();
     let host = Host::system(settings.identity_key.fingerprint());
-    let registrar = app::registry(&settings, Arc::clone(&host.clock)).await.unwrap();
+    let registrar =
+        app::registry(&settings, app::Absent::Made, Arc::clone(&host.clock)).await.unwrap();
     let (store, subject) =
         (registrar.store(), |id: &str| Subject::new("corp".parse().unwrap(), id.parse().unwrap()));
     let author = registrar.author(&Order { who: "cli:test".into(), why: "users.csv".into() });
@@ -620,4 +622,24 @@ fn migrate_brings_an_older_store_along_and_says_whether_it_did() {
     assert!(migrate().contains("brought to this version's schema"));
     assert!(migrate().contains("nothing to do"));
     assert_eq!(done(&place, &["list", "--output", "json"]), "");
+}
+
+#[test]
+fn who_only_reads_makes_no_store_and_says_that_there_is_none() {
+    let place = place();
+    let file = place.path("usher.db");
+    let reads: [&[&str]; 6] = [
+        &["list"],
+        &["show", "bob"],
+        &["export"],
+        &["link", "bob", "--namespace", "corp", "--subject", "a", "--reason", "x"],
+        &["retire", "bob", "--reason", "x"],
+        &["rekey", "--dry-run"],
+    ];
+    for arguments in reads {
+        let (code, said) = refused(&identity(&place, arguments));
+        assert_eq!(code, Some(69), "{arguments:?}: {said}");
+        assert!(said.contains("is not there; check the path in store.url"), "{said}");
+        assert!(!file.exists(), "{arguments:?}");
+    }
 }

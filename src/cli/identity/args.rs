@@ -1,5 +1,6 @@
 //! The options of `usher identity …`, as clap reads them (contract 4).
 use crate::{
+    app::Absent,
     cli::{exit::Exit, terminal::complain},
     domain::{
         identity::ChatIdentity,
@@ -83,6 +84,25 @@ pub(super) enum IdentityCommand {
     #[command(after_help = "Example:\n  (umask 077; usher identity new-key > identity-key)\n\n\
         The key goes to standard output, its fingerprint to standard error. Keep it for ever.")]
     NewKey,
+}
+
+impl IdentityCommand {
+    /// Whether a store that is not there yet is made: by those who may put something into an empty one.
+    pub(super) fn absent(&self) -> Absent {
+        match self {
+            Self::Import(_) => Absent::Made,
+            Self::Retire(options) if options.chosen.identity.is_none() => Absent::Made,
+            Self::List(_)
+            | Self::Show(_)
+            | Self::Link(_)
+            | Self::Unlink(_)
+            | Self::Retire(_)
+            | Self::Erase(_)
+            | Self::Export(_)
+            | Self::Rekey(_)
+            | Self::NewKey => Absent::Refused,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

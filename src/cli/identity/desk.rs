@@ -25,9 +25,13 @@ pub(super) struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     /// Opens the store. It pins nothing: whose key is the wrong one learns so where the key matters.
-    pub(super) async fn open(settings: &'a Settings, output: Output) -> Result<Self, Exit> {
+    pub(super) async fn open(
+        settings: &'a Settings,
+        absent: app::Absent,
+        output: Output,
+    ) -> Result<Self, Exit> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        match app::registry(settings, Arc::clone(&clock)).await {
+        match app::registry(settings, absent, Arc::clone(&clock)).await {
             Ok(registrar) => Ok(Self { settings, registrar, output, clock }),
             Err(error) => {
                 complain(&format!("usher: {}", chain(&error)));

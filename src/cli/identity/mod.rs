@@ -30,7 +30,7 @@ pub(super) fn run(file: Option<PathBuf>, options: IdentityOptions) -> Exit {
         Err(exit) => return exit,
     };
     block_on(async {
-        match Desk::open(&settings, options.output).await {
+        match Desk::open(&settings, options.command.absent(), options.output).await {
             Ok(desk) => Box::pin(serve(&desk, options.command)).await,
             Err(exit) => exit,
         }

@@ -145,7 +145,9 @@ pub enum ImportFailure {
     #[error("the file was not imported")]
     Store(#[source] StoreError),
     /// Somebody else's import is under way.
-    #[error("another import is under way: wait until it has ended")]
+    #[error(
+        "another import is under way: wait until it has ended; if its process has died, it is cleared away 2 minutes after its last sign of life"
+    )]
     Busy,
     /// First sights took what the file holds each time it was compared.
     #[error("people who sign in took what the file holds, again and again: start the import again")]

@@ -55,7 +55,7 @@ pub const FILE_TOO_LARGE: &str = "send a file of at most 1 GiB";
 /// An import's body.
 pub const FILE_SLOW: &str = "no byte of the file came for 30 seconds: send it again";
 /// One import at a time.
-pub const IMPORT_BUSY: &str = "another import is under way: wait until it has ended";
+pub const IMPORT_BUSY: &str = "another import is under way: wait until it has ended; if its process has died, it is cleared away 2 minutes after its last sign of life";
 /// An import that came to nothing.
 pub const IMPORT_AGAIN: &str = "the import came to nothing, since people signed in meanwhile or it took too long: start it again";
 /// An import's lines.

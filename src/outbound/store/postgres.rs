@@ -16,7 +16,7 @@ use crate::{
     outbound::http::trust::UnusableTrust,
     ports::{clock::Clock, entropy::Entropy, store::StoreError},
 };
-use attempts::{Lease, Step, left};
+use attempts::{Lease, Patience, Step, left};
 use deadpool::managed::{Pool, QueueMode};
 use fault::Trouble;
 pub use fault::{UnfitPostgres, Unreachable};
@@ -27,7 +27,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -46,10 +46,11 @@ pub struct PostgresDriver {
     /// Operators' work leaves a connection to requests, where there is more than one.
     bulk: Semaphore,
     entropy: Arc<dyn Entropy>,
-    /// `store.migrate`.
-    migrate: bool,
-    /// Whether the schema was found to be this release's.
-    fits: AtomicBool,
+    schema: Schema,
+    /// Whether the schema was once found to be this release's.
+    fitted: AtomicBool,
+    /// Counted up when what was found on a connection may no longer be so on any.
+    epoch: AtomicU64,
     /// Whether this driver brought it to that.
     migrated: AtomicBool,
     /// Whether a pooler was seen to mix up prepared statements.
@@ -64,8 +65,20 @@ pub struct Config {
     pub server: PostgresSettings,
     /// `store.maxConnections`, at least 1.
     pub max_connections: u32,
-    /// Whether the schema is brought to this version's where it is older (`store.migrate: auto`).
-    pub migrate: bool,
+    /// What may be done to its schema.
+    pub schema: Schema,
+}
+
+/// What may be done to the schema by whoever finds it first. Once it was fit nothing is done to it but by
+/// `usher migrate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// It is made, or brought to this version's (`store.migrate: auto`).
+    Make,
+    /// It is brought to this version's where there is one.
+    Advance,
+    /// Nothing.
+    Keep,
 }
 
 /// The store cannot be used now.
@@ -136,8 +149,9 @@ impl PostgresDriver {
             pool: pool.map_err(|_| UnusableTrust::Empty)?,
             bulk: Semaphore::new(most.saturating_sub(1).max(1)),
             entropy,
-            migrate: config.migrate,
-            fits: AtomicBool::new(false),
+            schema: config.schema,
+            fitted: AtomicBool::new(false),
+            epoch: AtomicU64::new(1),
             migrated: AtomicBool::new(false),
             pooled: AtomicBool::new(false),
             place,
@@ -150,7 +164,7 @@ impl PostgresDriver {
 
     async fn open(&self) -> Result<(), NotOpen> {
         let end = Instant::now() + OPENING;
-        self.within(end, Pace::Request, &Fit(end)).await.map_err(|trouble| match trouble {
+        self.within(end, Patience::Request, &Fit(end)).await.map_err(|trouble| match trouble {
             Trouble::Unfit(unfit) => NotOpen::Unfit { place: self.place.clone(), unfit },
             Trouble::Unreachable(why) => self.later(&why),
             Trouble::Broken
@@ -169,19 +183,47 @@ impl PostgresDriver {
         NotOpen::Later { place: self.place.clone(), why: why.to_string().into() }
     }
 
-    /// Makes sure of the schema, once.
-    async fn fit(&self, link: &Link, end: Instant) -> Result<(), Trouble> {
-        if self.fits.load(Ordering::Acquire) {
+    /// Makes sure of the schema, once for each connection: another process may have brought it to a later major
+    /// version, or the same name leads to another database.
+    async fn fit(&self, link: &mut Link, end: Instant) -> Result<(), Trouble> {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        if link.fits == epoch {
             return Ok(());
         }
-        if self.migrate {
-            let is_new = schema::advance(link, left(end)).await?;
-            self.migrated.fetch_or(is_new, Ordering::Relaxed);
-        } else if schema::look(link).await? == schema::Found::Behind {
-            return Err(Trouble::Unfit(UnfitPostgres::Behind));
+        if let Err(trouble) = self.fitted_by(link, end).await {
+            if matches!(trouble, Trouble::Unfit(_)) {
+                // It is behind the other connections as well.
+                self.doubt();
+            }
+            return Err(trouble);
         }
-        self.fits.store(true, Ordering::Release);
+        link.fits = epoch;
+        self.fitted.store(true, Ordering::Release);
         Ok(())
+    }
+
+    async fn fitted_by(&self, link: &Link, end: Instant) -> Result<(), Trouble> {
+        let found = schema::look(link).await?;
+        if found == schema::Found::Fit {
+            return Ok(());
+        }
+        let unfit = match (self.schema, found) {
+            // Made anew it would know nobody, and imported users would get other identities.
+            _ if self.fitted.load(Ordering::Acquire) => UnfitPostgres::Gone,
+            (Schema::Advance, schema::Found::Nothing) => UnfitPostgres::Missing,
+            (Schema::Keep, _) => UnfitPostgres::Behind,
+            (Schema::Make | Schema::Advance, _) => {
+                let is_new = schema::advance(link, left(end)).await?;
+                self.migrated.fetch_or(is_new, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
+        Err(Trouble::Unfit(unfit))
+    }
+
+    /// Has each connection's schema looked at before it is used again.
+    fn doubt(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     async fn job<J: Job>(
@@ -192,7 +234,12 @@ impl PostgresDriver {
     ) -> Result<J::Answer, StoreError> {
         let end = Instant::now() + pace.deadline();
         let step = Transact { job, access, end };
-        self.within(end, pace, &step).await.map_err(Trouble::into_error)
+        let patience = match pace {
+            Pace::Request => Patience::Request,
+            Pace::Bulk | Pace::Aside if J::PATIENT => Patience::Long,
+            Pace::Bulk | Pace::Aside => Patience::Short,
+        };
+        self.within(end, patience, &step).await.map_err(Trouble::into_error)
     }
 }
 
@@ -217,6 +264,19 @@ impl Step for Fit {
         driver.fit(lease.link()?, self.0).await?;
         lease.is_in_order();
         Ok(())
+    }
+}
+
+/// Looks at the schema again, which others may have changed beneath connections that last, and whether it can be
+/// written.
+struct Look(Instant);
+
+impl Step for Look {
+    type Done = ();
+
+    async fn run(&self, driver: &PostgresDriver, lease: &mut Lease) -> Result<(), Trouble> {
+        lease.link()?.fits = 0;
+        Transact { job: &Ping, access: Access::Write, end: self.0 }.run(driver, lease).await
     }
 }
 
@@ -279,12 +339,13 @@ impl Driver for PostgresDriver {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.write(Ping, Pace::Request).await
+        let end = Instant::now() + Pace::Request.deadline();
+        self.within(end, Patience::Request, &Look(end)).await.map_err(Trouble::into_error)
     }
 
     async fn migrate(&self) -> Result<bool, StoreError> {
         let end = Instant::now() + Pace::Bulk.deadline();
-        let advanced = self.within(end, Pace::Request, &Advance(end)).await;
+        let advanced = self.within(end, Patience::Request, &Advance(end)).await;
         let is_new = advanced.map_err(Trouble::into_error)?;
         Ok(is_new || self.migrated.load(Ordering::Relaxed))
     }

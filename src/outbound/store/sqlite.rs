@@ -3,6 +3,7 @@
 //! One thread writes, so that the first sights which wait together share one durable commit, one reads, and one more
 //! does operators' work on many rows once there is any. Other processes may use the file at the same time.
 mod file;
+mod held;
 mod schema;
 mod session;
 mod tx;
@@ -10,6 +11,7 @@ mod worker;
 
 use super::sql::{Driver, Fault, Job, Pace, SqlStore, Tx};
 use crate::ports::{clock::Clock, store::StoreError};
+use file::Rights;
 pub use file::{Unfit, UnfitStore};
 use session::{Haste, Mode, Place, Session};
 use std::{
@@ -26,14 +28,27 @@ impl SqliteStore {
     /// unless `migrates` is `false`. Blocks while it does, a few milliseconds where nobody holds the lock and at most
     /// some seconds.
     ///
+    /// A file that is lost after this is not made again: the store is unavailable until it is back.
+    ///
     /// # Errors
     /// The file cannot be used; the sentence says what to do.
     pub fn open(path: &Path, migrates: bool, clock: Arc<dyn Clock>) -> Result<Self, Unfit> {
+        Self::with(path, Rights { makes: true, migrates }, clock)
+    }
+
+    /// The same of a file that is there already.
+    ///
+    /// # Errors
+    /// There is none ([`UnfitStore::Missing`]), or it cannot be used.
+    pub fn existing(path: &Path, migrates: bool, clock: Arc<dyn Clock>) -> Result<Self, Unfit> {
+        Self::with(path, Rights { makes: false, migrates }, clock)
+    }
+
+    fn with(path: &Path, rights: Rights, clock: Arc<dyn Clock>) -> Result<Self, Unfit> {
         let unfit = |fault| Unfit { path: path.to_owned(), fault };
         // SQLite gives some relative names a meaning of their own.
         let path = std::path::absolute(path).map_err(|error| unfit(error.into()))?;
-        let driver = SqliteDriver::open(Place::File(path, migrates)).map_err(unfit)?;
-        Ok(Self::new(driver, clock))
+        Ok(Self::new(SqliteDriver::open(&path, rights).map_err(unfit)?, clock))
     }
 
     /// An empty registry that is gone with the process.
@@ -42,7 +57,7 @@ impl SqliteStore {
     /// The host gives no memory or thread.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, Unfit> {
         let unfit = |fault| Unfit { path: "memory:".into(), fault };
-        Ok(Self::new(SqliteDriver::open(Place::Memory).map_err(unfit)?, clock))
+        Ok(Self::new(SqliteDriver::in_memory().map_err(unfit)?, clock))
     }
 }
 
@@ -68,18 +83,20 @@ struct Bulk {
 }
 
 impl SqliteDriver {
-    fn open(place: Place) -> Result<Self, UnfitStore> {
-        let session = Session::open(&place, Mode::Writes(Haste::Hurried))?;
-        let migrated = session.has_migrated();
+    fn open(path: &Path, rights: Rights) -> Result<Self, UnfitStore> {
+        let (session, migrated) = Session::first(path, rights, Mode::Writes(Haste::Hurried))?;
+        let place = session.place().clone();
+        let reader = Session::open(&place, Mode::Reads)?;
         let writer = Worker::start("store-writer", session)?;
-        let reader = match &place {
-            Place::Memory => None,
-            Place::File(_, _) => {
-                let session = Session::open(&place, Mode::Reads)?;
-                Some(Worker::start("store-reader", session)?)
-            }
-        };
+        let reader = Some(Worker::start("store-reader", reader)?);
         Ok(Self { place, migrated, writer, reader, bulk: Mutex::default() })
+    }
+
+    fn in_memory() -> Result<Self, UnfitStore> {
+        let session = Session::open(&Place::Memory, Mode::Writes(Haste::Hurried))?;
+        let writer = Worker::start("store-writer", session)?;
+        let (place, bulk) = (Place::Memory, Mutex::default());
+        Ok(Self { place, migrated: true, writer, reader: None, bulk })
     }
 
     /// The threads for operators' work, started when there is some for the first time; `None` in memory.
@@ -94,7 +111,8 @@ impl SqliteDriver {
         // Opening waits for locks and for the disk.
         let started = tokio::task::spawn_blocking(move || Bulk::start(&place)).await;
         let started = started.map_err(|error| StoreError::Unavailable(error.into()))?;
-        let bulk = Arc::new(started.map_err(|unfit| StoreError::Unavailable(unfit.into()))?);
+        let unfit = |fault| StoreError::Unavailable(self.place.unfit(fault).into());
+        let bulk = Arc::new(started.map_err(unfit)?);
         Ok(Some(Arc::clone(self.lock().get_or_insert(bulk))))
     }
 
@@ -130,7 +148,7 @@ impl Bulk {
 
 impl Driver for SqliteDriver {
     fn is_durable(&self) -> bool {
-        matches!(self.place, Place::File(_, _))
+        matches!(self.place, Place::File(_))
     }
 
     async fn read<J: Job>(&self, job: J, pace: Pace) -> Result<J::Answer, StoreError> {
@@ -168,6 +186,9 @@ impl Driver for SqliteDriver {
         Ok(self.migrated)
     }
 }
+
+#[cfg(test)]
+mod losses;
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +244,7 @@ mod tests {
             let folder = folder();
             let path = folder.path().join("usher.db");
             folders.lock().unwrap().push(folder);
-            SqliteDriver::open(Place::File(path, true)).unwrap()
+            SqliteDriver::open(&path, Rights { makes: true, migrates: true }).unwrap()
         })
         .await;
     }
@@ -287,24 +308,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_the_file_is_deleted_bindings_go_into_a_new_one() {
-        let folder = folder();
-        let path = folder.path().join("usher.db");
-        let store = open(&folder);
-        store.pin(&pin(FIRST)).await.unwrap();
-        bind(&store, "alice", "u-a").await.unwrap();
-        for file in ["usher.db", "usher.db-wal", "usher.db-shm"] {
-            std::fs::remove_file(path.with_file_name(file)).unwrap();
-        }
-        assert_eq!(store.find(&subject("corp", "alice")).await.unwrap(), None);
-        bind(&store, "alice", "u-a").await.unwrap();
-        drop(store);
-        let store = open(&folder);
-        assert!(store.find(&subject("corp", "alice")).await.unwrap().is_some());
-        assert!(matches!(store.pin(&pin(SECOND)).await, Err(PinError::OtherKey(_))));
-    }
-
-    #[tokio::test]
     async fn what_another_key_made_its_own_takes_no_identity_of_this_one() {
         let folder = folder();
         let (old, new) = (open(&folder), open(&folder));
@@ -346,22 +349,5 @@ mod tests {
             Err(BindError::Store(StoreError::Damaged))
         ));
         assert_eq!(bind(&store, "else", "u-retired").await.unwrap(), Binding::Retired);
-    }
-
-    #[tokio::test]
-    async fn a_place_that_is_gone_is_an_unavailable_store_and_no_end() {
-        let folder = folder();
-        let path = folder.path().join("deep/usher.db");
-        let store = SqliteStore::open(&path, true, clock()).unwrap();
-        std::fs::remove_dir_all(folder.path().join("deep")).unwrap();
-        std::fs::write(folder.path().join("deep"), "a file is in the way").unwrap();
-        assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
-        assert!(matches!(
-            bind(&store, "alice", "u-a").await,
-            Err(BindError::Store(StoreError::Unavailable(_)))
-        ));
-        std::fs::remove_file(folder.path().join("deep")).unwrap();
-        store.ping().await.unwrap();
-        bind(&store, "alice", "u-a").await.unwrap();
     }
 }

@@ -104,7 +104,9 @@ pub enum ClashKind {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// Somebody else's import is under way.
-    #[error("another import is under way: wait until it has ended")]
+    #[error(
+        "another import is under way: wait until it has ended; if its process has died, it is cleared away 2 minutes after its last sign of life"
+    )]
     Busy,
     /// Meanwhile somebody's first sight took what the file holds.
     #[error("somebody signed in meanwhile and took what the file holds")]

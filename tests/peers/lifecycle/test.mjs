@@ -1,16 +1,19 @@
 // A sidecar's life under load: secrets swapped as Kubernetes swaps them, a half-written configuration, SIGHUP, SIGTERM.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomBytes } from 'node:crypto';
 import { part, verifiesHs256 } from '../lib/jwt.mjs';
-import { eventually } from '../lib/process.mjs';
+import { bareEnvironment, eventually } from '../lib/process.mjs';
 import { request, steadyLoad, tally } from '../lib/load.mjs';
 import { issuerSection, startIssuer } from '../lib/issuer.mjs';
-import { configuration, conversationsToken, lay, problem, run, yaml } from '../lib/usher.mjs';
+import { binary, configuration, conversationsToken, lay, problem, run, yaml } from '../lib/usher.mjs';
 
 const RATE = 200;
 
@@ -139,6 +142,44 @@ test('SIGTERM at 200 requests a second: readiness goes 503, what is in flight fi
   // what waits in its queue. It never gets anything else.
   const turnedAway = (answer) => ['ECONNREFUSED', 'ECONNRESET'].includes(answer.error?.code);
   for (const answer of late.filter((one) => one.status !== 200 && !turnedAway(one))) problem(answer, 503, 'draining', 'retry');
+});
+
+const FILES = ['usher.db', 'usher.db-wal', 'usher.db-shm'];
+
+test('a store that is lost beneath a sidecar: known users go on, nobody new gets an identity, until it is back or usher is started again', { timeout: 120_000 }, async (t) => {
+  const { usher, issuer, place } = await sidecar(t, 1);
+  const known = () => usher.exchange(issuer.token('alice'));
+  const was = conversationsToken(await known(), place.secret).identity;
+  const aside = join(place.home, 'aside');
+  await mkdir(aside);
+  const move = async (from, to, names) => { for (const name of names) await rename(join(from, name), join(to, name)); };
+  const told = () => usher.child.lines.filter((line) => /"level":"ERROR".*the store cannot be used/.test(line)).length;
+  const isLost = async (why, times) => {
+    await usher.child.line(why, 15);
+    await eventually('the log says so', () => told() === times, 15);
+    for (let turn = 0; turn < 20; turn++) {
+      assert.equal(conversationsToken(await known(), place.secret).identity, was);
+      problem(await usher.exchange(issuer.token(`new-${turn}`)), 503, 'store_unavailable', 'retry');
+    }
+  };
+
+  await move(place.state, aside, FILES);
+  await isLost(/usher\.db: is gone, .*usher does not make a new one while it runs/, 1);
+  for (const name of FILES) assert.equal(existsSync(join(place.state, name)), false, `${name} was made`);
+  await move(aside, place.state, FILES);
+  await eventually('a new user is served again', async () => (await usher.exchange(issuer.token('bob'))).status === 200, 10);
+
+  // Without its log: what was acknowledged is in the file, and another process's log is left alone.
+  await rm(join(place.state, 'usher.db-wal'));
+  await isLost(/has lost the -wal or -shm file/, 2);
+  const cli = (...more) => promisify(execFile)(binary, ['identity', ...more, '--config', place.configFile], { env: bareEnvironment({ STATE_DIRECTORY: place.state }), cwd: place.home });
+  await usher.stop();
+  assert.equal((await cli('list', '--output', 'json')).stdout.trim().split('\n').length, 2, 'alice and bob are in the file');
+
+  const again = await run(t, place);
+  assert.equal(conversationsToken(await again.exchange(issuer.token('alice')), place.secret).identity, was);
+  conversationsToken(await again.exchange(issuer.token('carol')), place.secret);
+  await again.stop();
 });
 
 test('an identity survives a restart, a SIGKILL and the loss of the store', { timeout: 60_000 }, async (t) => {

@@ -139,6 +139,43 @@ test('a server that is killed and comes back: known users notice nothing, new on
   await usher.stop();
 });
 
+test('tables that are dropped beneath a sidecar: known users go on, nobody new gets an identity, and none is made again', { timeout: 120_000 }, async (t) => {
+  const database = await postgres.database();
+  const laid = await place(t, postgres.url(database), { identityKey: KEY }), usher = await run(t, laid);
+  const was = conversationsToken(await usher.exchange(issuer.token('known')), usher.secret).identity;
+  const tables = () => postgres.sql(`SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`, database);
+  const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}' AND pid <> pg_backend_pid()`;
+  for (const [n, how] of ['SELECT 1', cut].entries()) {
+    await postgres.sql(`${how}; ALTER SCHEMA public RENAME TO aside; CREATE SCHEMA public`, database);
+    await eventually('the log says so', () => said(usher, /"level":"ERROR".*the store cannot be used.*its tables are gone/).length === n + 1, 15);
+    for (let turn = 0; turn < 20; turn++) {
+      assert.equal(conversationsToken(await usher.exchange(issuer.token('known')), usher.secret).identity, was);
+      problem(await usher.exchange(issuer.token(`new-${turn}`)), 503, 'store_unavailable', 'retry');
+    }
+    assert.equal(await tables(), '0');
+    await postgres.sql('DROP SCHEMA public; ALTER SCHEMA aside RENAME TO public', database);
+    await usher.child.until(async () => (await usher.exchange(issuer.token(`back-${n}`))).status === 200, 10, 'a new user is served again');
+  }
+  assert.equal(await rows(database), 3);
+  await usher.stop();
+});
+
+test('an import goes on while the server is started again', { timeout: 120_000 }, async (t) => {
+  const database = await postgres.database(), laid = await place(t, postgres.url(database), { identityKey: KEY });
+  const child = start('import', binary, ['identity', 'import', '-', '--format', 'csv', '--config', laid.configFile], { cwd: laid.home, env: bareEnvironment({ STATE_DIRECTORY: laid.state }), stdio: ['pipe', 'pipe', 'pipe'] });
+  const lines = (from, to) => Array.from({ length: to - from }, (_, n) => `corp,s${from + n},i${from + n}\n`).join('');
+  child.process.stdin.write(`namespace,subject,identity\n${lines(0, 5000)}`);
+  await eventually('rows are aside', async () => Number(await postgres.sql('SELECT count(*) FROM staged', database).catch(() => 0)) >= 1000, 20);
+  await postgres.kill();
+  child.process.stdin.write(lines(5000, 10_000));
+  await sleep(6000);
+  await postgres.start();
+  child.process.stdin.end(lines(10_000, 12_000));
+  const { code } = await child.exited;
+  assert.equal(code, 0, child.tail());
+  assert.equal(await postgres.sql('SELECT count(*) FROM subjects', database), '12000');
+});
+
 test('connections that are cut in the midst of statements, again and again: nobody sees an error', { timeout: 120_000 }, async (t) => {
   const database = await postgres.database();
   const ushers = await Promise.all((await replicas(t, 2, postgres.url(database))).map((laid) => run(t, laid)));

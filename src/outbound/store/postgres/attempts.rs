@@ -5,7 +5,6 @@ use super::{
     link::Link,
     links::{Links, chance},
 };
-use crate::outbound::store::sql::Pace;
 use deadpool::managed::{Object, PoolError};
 use std::{future::Future, sync::atomic::Ordering, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,6 +17,20 @@ const ATTEMPTS: u32 = 10;
 
 /// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The same while the server is away, for those who wait until it is back.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
+
+/// How something waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Somebody waits for the answer of a request.
+    Request,
+    /// Operators' work, which leaves a connection to requests. Where the server is away it is told so at once.
+    Short,
+    /// One of many steps of such work: all before would be lost with it.
+    Long,
+}
 
 /// What is tried. It comes to the same when it happened before.
 pub(super) trait Step: Sync {
@@ -37,20 +50,26 @@ impl PostgresDriver {
     pub(super) async fn within<S: Step>(
         &self,
         end: Instant,
-        pace: Pace,
+        patience: Patience,
         step: &S,
     ) -> Result<S::Done, Trouble> {
-        timeout_at(end, self.tried(pace, step)).await.unwrap_or(Err(Trouble::Slow))
+        timeout_at(end, self.tried(patience, step)).await.unwrap_or(Err(Trouble::Slow))
     }
 
-    async fn tried<S: Step>(&self, pace: Pace, step: &S) -> Result<S::Done, Trouble> {
+    async fn tried<S: Step>(&self, patience: Patience, step: &S) -> Result<S::Done, Trouble> {
         let mut attempts = 0;
         loop {
-            let trouble = match self.once(pace, step).await {
+            let trouble = match self.once(patience, step).await {
                 Ok(done) => return Ok(done),
                 Err(trouble) => trouble,
             };
             attempts += 1;
+            if patience == Patience::Long && self.will_be_back(&trouble) {
+                self.learn(&trouble);
+                let most = Duration::from_millis(100 << attempts.min(ATTEMPTS)).min(LONG_PAUSE);
+                sleep(chance(&*self.entropy, most)).await;
+                continue;
+            }
             let is_broken = matches!(trouble, Trouble::Broken);
             if trouble.remedy() == Remedy::Nothing || (attempts >= ATTEMPTS && !is_broken) {
                 return Err(trouble);
@@ -62,12 +81,30 @@ impl PostgresDriver {
         }
     }
 
-    async fn once<S: Step>(&self, pace: Pace, step: &S) -> Result<S::Done, Trouble> {
-        let _place = match pace {
-            Pace::Bulk | Pace::Aside => {
+    /// Whether the server is away, as it is while it is started again, and was there before in this process's time.
+    fn will_be_back(&self, trouble: &Trouble) -> bool {
+        let is_away = match trouble {
+            Trouble::Unreachable(why) => why.may_pass(),
+            Trouble::Standby => true,
+            Trouble::Unfit(_)
+            | Trouble::Broken
+            | Trouble::Lost
+            | Trouble::Forgotten(_)
+            | Trouble::Slow
+            | Trouble::Crowded
+            | Trouble::Damaged
+            | Trouble::Refused(_)
+            | Trouble::Said(_) => false,
+        };
+        is_away && self.fitted.load(Ordering::Acquire)
+    }
+
+    async fn once<S: Step>(&self, patience: Patience, step: &S) -> Result<S::Done, Trouble> {
+        let _place = match patience {
+            Patience::Short | Patience::Long => {
                 Some(self.bulk.acquire().await.map_err(|_| Trouble::Crowded)?)
             }
-            Pace::Request => None,
+            Patience::Request => None,
         };
         if self.pool.status().waiting >= QUEUE {
             return Err(Trouble::Crowded);
@@ -93,7 +130,7 @@ impl PostgresDriver {
             match &**code {
                 // No such prepared statement, or one already: it is another connection behind the pooler.
                 "26000" | "42P05" => self.pooled.store(true, Ordering::Relaxed),
-                _ => self.fits.store(false, Ordering::Release),
+                _ => self.doubt(),
             }
         }
     }

@@ -55,6 +55,24 @@ pub enum Unreachable {
 }
 
 impl Unreachable {
+    /// Whether it may be over without anybody's doing.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Name(_)
+            | Self::Socket(_)
+            | Self::NotPostgres
+            | Self::Silent
+            | Self::Full
+            | Self::Starting
+            | Self::Refused(_) => true,
+            Self::NoTls
+            | Self::Tls(_)
+            | Self::Credentials
+            | Self::Authentication
+            | Self::NoDatabase => false,
+        }
+    }
+
     /// Sorts what was said while signing in.
     pub(super) fn of(error: &tokio_postgres::Error) -> Self {
         let Some(code) = error.code() else {
@@ -106,6 +124,16 @@ pub enum UnfitPostgres {
         "does not have this version's schema yet, and store.migrate is never; run `usher migrate`"
     )]
     Behind,
+    /// It had one when this process started.
+    #[error(
+        "no longer has this version's schema: its tables are gone, or an older copy is in their place; usher does not make them anew while it runs: put them back, or start usher again"
+    )]
+    Gone,
+    /// None was ever made there, and whoever asks only reads.
+    #[error(
+        "has no tables of usher's; check the database in store.url (the first usher serve makes them, or usher migrate, or usher identity import)"
+    )]
+    Missing,
     /// The role may not make tables, or not use those that are there.
     #[error(
         "does not let this user make or use tables; grant it CREATE and USAGE on its schema, or run `usher migrate` as the owner"

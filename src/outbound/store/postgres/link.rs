@@ -37,6 +37,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(super) struct Link {
     pub(super) client: Client,
     statements: HashMap<Box<str>, Statement>,
+    /// The driver's epoch at which the schema behind it was found fit; 0 is none.
+    pub(super) fits: u64,
     /// Moves the bytes.
     _driver: JoinSet<()>,
 }
@@ -103,7 +105,7 @@ async fn signed_in(server: &PostgresSettings, trust: &Trust) -> Result<Link, Unr
     let mut driver = JoinSet::new();
     // Why it ends is told to whoever waits for an answer.
     driver.spawn(async { drop(connection.await) });
-    Ok(Link { client, statements: HashMap::new(), _driver: driver })
+    Ok(Link { client, statements: HashMap::new(), fits: 0, _driver: driver })
 }
 
 async fn socket(path: &Path) -> Result<UnixStream, Unreachable> {

@@ -33,8 +33,10 @@ const VERSION: &str = "SELECT major, steps FROM usher_schema WHERE id = 1";
 pub(super) enum Found {
     /// This release's schema, or one with more steps of the same major version.
     Fit,
-    /// None, or one with fewer steps.
+    /// One with fewer steps.
     Behind,
+    /// None.
+    Nothing,
 }
 
 /// Looks, and changes nothing.
@@ -44,7 +46,7 @@ pub(super) enum Found {
 pub(super) async fn look(link: &Link) -> Result<Found, Trouble> {
     let tables = tables(link).await?;
     if !tables.iter().any(|name| name == "usher_schema") {
-        return if tables.is_empty() { Ok(Found::Behind) } else { Err(foreign()) };
+        return if tables.is_empty() { Ok(Found::Nothing) } else { Err(foreign()) };
     }
     let steps = judged(&rows(link, VERSION).await.map_err(not_ours)?)?;
     Ok(if steps >= STEPS.len() { Found::Fit } else { Found::Behind })

@@ -4,7 +4,7 @@ mod jobs;
 mod opening;
 mod troubles;
 
-use super::{Config, PostgresDriver, PostgresHost, PostgresSettings};
+use super::{Config, PostgresDriver, PostgresHost, PostgresSettings, Schema};
 use crate::{
     outbound::{
         http::trust::Trust,
@@ -56,15 +56,15 @@ pub(super) async fn number(server: &PostgresSettings, sql: &str) -> i64 {
 
 /// A sidecar's driver.
 pub(super) fn driver(server: &PostgresSettings, connections: u32) -> PostgresDriver {
-    configured(server, connections, true)
+    configured(server, connections, Schema::Make)
 }
 
 pub(super) fn configured(
     server: &PostgresSettings,
     max_connections: u32,
-    migrate: bool,
+    schema: Schema,
 ) -> PostgresDriver {
-    let config = Config { server: server.clone(), max_connections, migrate };
+    let config = Config { server: server.clone(), max_connections, schema };
     PostgresDriver::new(config, clock(), Arc::new(SystemEntropy) as Arc<dyn Entropy>).unwrap()
 }
 

@@ -130,6 +130,7 @@ const KNOWN: [&str; 3] = [
 
 impl Job for Compare {
     type Answer = Verified;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Verified, Fault> {
         let id = number(self.import.0).into();

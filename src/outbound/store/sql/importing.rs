@@ -48,6 +48,7 @@ pub(super) struct LayAside {
 
 impl Job for LayAside {
     type Answer = Result<(), ImportError>;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         if !is_at(&gate::share(tx).await?, self.import, &[Stage::Staging]) {
@@ -87,6 +88,7 @@ pub(super) struct Check {
 
 impl Job for Check {
     type Answer = Result<(), ImportError>;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         if !is_at(&gate::hold(tx).await?, self.import, &[Stage::Staging, Stage::Checking]) {
@@ -107,6 +109,7 @@ pub(super) struct Apply {
 
 impl Job for Apply {
     type Answer = Result<(), ImportError>;
+    const PATIENT: bool = true;
 
     async fn run<T: Tx>(&self, tx: &mut T) -> Result<Self::Answer, Fault> {
         let gate = gate::hold(tx).await?;

@@ -58,6 +58,10 @@ pub trait Job: Send + Sync + 'static {
     /// What it finds out.
     type Answer: Send + 'static;
 
+    /// Whether it waits, within its pace, for a database that is away for a while: one of many steps, with which all
+    /// before it would be lost.
+    const PATIENT: bool = false;
+
     /// Does it.
     fn run<T: Tx>(&self, tx: &mut T) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 }

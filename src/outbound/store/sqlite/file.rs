@@ -1,11 +1,14 @@
 //! The file that holds the registry: how it is made, opened and found fit.
-use super::schema;
+use super::{
+    held::{Held, database},
+    schema,
+};
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use rustix::fs::Access;
 use std::{
     fs::{DirBuilder, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -67,14 +70,34 @@ pub enum UnfitStore {
         /// Ours.
         known: i64,
     },
+    /// It was there, and this process runs on.
+    #[error(
+        "is gone, or emptied, or another file is in its place; usher does not make a new one while it runs: put the file back with its -wal and -shm files, or start usher again"
+    )]
+    Gone,
+    /// The same of the files beside it.
+    #[error(
+        "has lost the -wal or -shm file beside it, or others are in their place; usher writes nothing more to it: start usher again"
+    )]
+    LogGone,
+    /// Nobody has made it yet, or the path is wrong.
+    #[error(
+        "is not there; check the path in store.url (the first usher serve makes it, or usher migrate, or usher identity import)"
+    )]
+    Missing,
     /// Written by an earlier release, and not to be changed here.
     #[error(
         "has the schema of an earlier release, and store.migrate is never; run `usher migrate`"
     )]
     NeedsMigration,
     /// Somebody else holds the lock.
-    #[error("is locked by another process; end the one that holds it")]
-    Locked,
+    #[error(
+        "is locked: another process has been writing to it for longer than {seconds} s; try again, and if it stays so, end the one that holds it (fuser or lsof name it)"
+    )]
+    Locked {
+        /// How long its lock was waited for.
+        seconds: u64,
+    },
     /// WAL needs shared memory, which network file systems do not have.
     #[error(
         "lies on a file system without shared memory, such as NFS; use a local disk or block volume"
@@ -93,7 +116,9 @@ impl From<rusqlite::Error> for UnfitStore {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotDatabase,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Locked { seconds: WAIT.as_secs() }
+            }
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             // SQLite reports most of a full disk as an input/output error.
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Full,
@@ -117,25 +142,55 @@ impl From<io::Error> for UnfitStore {
     }
 }
 
-/// Which file a connection has, so that one which was moved away or deleted under it is noticed.
+/// What a process may do to the file when it opens it for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
+pub(super) struct Rights {
+    /// Make it where it is missing.
+    pub(super) makes: bool,
+    /// Bring it to this release's schema where it has an earlier one.
+    pub(super) migrates: bool,
 }
 
-impl FileId {
-    /// Of the file that `path` names now; none if there is none.
-    pub(super) fn at(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { device: metadata.dev(), inode: metadata.ino() })
+/// A file that was opened for the first time.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) held: Held,
+    /// Whether it was brought to this release's schema.
+    pub(super) migrated: bool,
+}
+
+/// Opens the file, making it and its directory where they are missing, and brings it to this release's schema, as far
+/// as it may.
+pub(super) fn open(path: &Path, rights: Rights) -> Result<Opened, UnfitStore> {
+    if rights.makes {
+        make(path)?;
+    } else {
+        // One with nothing in it is what an interrupted first start leaves.
+        let found = database(path);
+        found.map_err(|fault| {
+            if matches!(fault, UnfitStore::Gone) { UnfitStore::Missing } else { fault }
+        })?;
+        usable(path)?;
     }
+    let mut connection = connect(path)?;
+    let migrated = schema::migrate(&mut connection, rights.migrates)?;
+    check(&connection)?;
+    let held = Held::by(&connection, path)?;
+    Ok(Opened { connection, held, migrated })
 }
 
-/// Opens the file, making it and its directory where they are missing, and brings it to this release's schema if it
-/// may. Says whether it did.
-pub(super) fn open(path: &Path, migrates: bool) -> Result<(Connection, bool), UnfitStore> {
-    make(path)?;
+/// Opens the file once more. It is never another one, and neither made nor migrated.
+pub(super) fn open_again(held: &Held) -> Result<Connection, UnfitStore> {
+    held.check()?;
+    usable(&held.path)?;
+    let connection = connect(&held.path)?;
+    schema::fits(&connection)?;
+    held.check()?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, UnfitStore> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -157,9 +212,7 @@ pub(super) fn open(path: &Path, migrates: bool) -> Result<(Connection, bool), Un
     // A file that was tampered with must not run code of its own.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    let was_behind = schema::migrate(&mut connection, migrates)?;
-    check(&connection)?;
-    Ok((connection, was_behind))
+    Ok(connection)
 }
 
 /// A database in memory, with this release's schema.
@@ -170,11 +223,15 @@ pub(super) fn open_in_memory() -> Result<Connection, UnfitStore> {
     Ok(connection)
 }
 
-/// Waits up to 4 s for another's lock, less than those wait who asked. SQLite's own handler sleeps longer each time, so that
-/// whoever comes back at once goes first again and again.
+/// How long another's lock is waited for: less than those wait who asked.
+const WAIT: Duration = Duration::from_secs(4);
+
+/// Waits for another's lock. SQLite's own handler sleeps longer each time, so that whoever comes back at once goes first
+/// again and again.
 fn wait(tried: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(2));
-    tried < 2_000
+    const PAUSE: Duration = Duration::from_millis(2);
+    std::thread::sleep(PAUSE);
+    u128::try_from(tried).is_ok_and(|tried| tried < WAIT.as_millis() / PAUSE.as_millis())
 }
 
 /// SQLite would make the file readable to everyone; the others it makes beside it get this one's mode.
@@ -182,6 +239,9 @@ fn wait(tried: i32) -> bool {
 /// A file that is there is never opened here: closing it, anywhere in the process, would take the locks of every
 /// connection to it away (POSIX), and the next command to end beside this process would think itself the last one and
 /// delete the log that is still being written.
+///
+/// One with nothing in it is as good as none: SQLite leaves it where it is killed between this and its first write. Only
+/// a start gets here; under a process that runs it is a file that was lost.
 fn make(path: &Path) -> Result<(), UnfitStore> {
     // Nobody else in the process opens the new file before it is closed.
     static MAKING: Mutex<()> = Mutex::new(());
@@ -216,10 +276,12 @@ fn check(connection: &Connection) -> Result<(), UnfitStore> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    const ALL: Rights = Rights { makes: true, migrates: true };
 
     fn open(path: &Path) -> Result<Connection, UnfitStore> {
-        Ok(super::open(path, true)?.0)
+        Ok(super::open(path, ALL)?.connection)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -321,10 +383,11 @@ mod tests {
     fn an_earlier_schema_is_left_alone_where_it_must_not_be_changed() {
         let folder = folder();
         let path = folder.path().join("usher.db");
-        assert!(matches!(super::open(&path, false), Err(UnfitStore::NeedsMigration)));
-        assert!(super::open(&path, true).unwrap().1);
-        assert!(!super::open(&path, true).unwrap().1);
-        super::open(&path, false).unwrap();
+        let never = Rights { makes: true, migrates: false };
+        assert!(matches!(super::open(&path, never), Err(UnfitStore::NeedsMigration)));
+        assert!(super::open(&path, ALL).unwrap().migrated);
+        assert!(!super::open(&path, ALL).unwrap().migrated);
+        super::open(&path, never).unwrap();
     }
 
     #[test]

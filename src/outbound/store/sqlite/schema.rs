@@ -26,6 +26,22 @@ pub(super) fn recognise(connection: &Connection) -> Result<(), UnfitStore> {
     if application == 0 && version == 0 && tables == 0 { Ok(()) } else { Err(UnfitStore::Foreign) }
 }
 
+/// Refuses a file that this release cannot work on, or not any more: another process may have brought it to a later
+/// major version, or written another database over it. To be asked inside each transaction.
+pub(super) fn fits(connection: &Connection) -> Result<(), UnfitStore> {
+    let (application, version) = marks(connection)?;
+    let found = version / 1000;
+    if application != APPLICATION_ID {
+        Err(UnfitStore::Gone)
+    } else if found > MAJOR {
+        Err(UnfitStore::Newer { found, known: MAJOR })
+    } else if steps_of(version) < STEPS.len() {
+        Err(UnfitStore::Gone)
+    } else {
+        Ok(())
+    }
+}
+
 /// Brings a recognised file to this release's schema if it may, under the write lock, all steps or none. Says whether
 /// there was anything to do.
 pub(super) fn migrate(connection: &mut Connection, may: bool) -> Result<bool, UnfitStore> {
@@ -62,6 +78,6 @@ fn steps_of(version: i64) -> usize {
 }
 
 fn marks(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
-    let mark = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    Ok((mark("application_id")?, mark("user_version")?))
+    let mark = |sql| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    Ok((mark("PRAGMA application_id")?, mark("PRAGMA user_version")?))
 }

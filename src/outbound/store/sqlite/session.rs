@@ -1,14 +1,16 @@
 //! A connection, and the transactions on it.
 use super::{
-    file::{self, FileId, UnfitStore},
+    file::{self, Opened, Rights, Unfit, UnfitStore},
+    held::Held,
+    schema,
     tx::SqliteTx,
     worker::Work,
 };
 use crate::{outbound::store::sql::Fault, ports::store::StoreError};
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use std::{
     error::Error,
-    path::PathBuf,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,6 +51,16 @@ impl Mode {
         }
     }
 
+    /// Says how long this one waited, where it was for another's lock.
+    fn waited(self, fault: UnfitStore) -> UnfitStore {
+        match (self, fault) {
+            (Self::Writes(Haste::Patient | Haste::Aside), UnfitStore::Locked { .. }) => {
+                UnfitStore::Locked { seconds: LONG.as_secs() }
+            }
+            (_, fault) => fault,
+        }
+    }
+
     fn prepare(self, connection: &mut Connection) -> Result<(), UnfitStore> {
         match self {
             Self::Reads => {}
@@ -67,28 +79,50 @@ impl Mode {
     }
 }
 
-/// Waits up to a minute for another's lock.
+/// How long one waits for another's lock who is in no hurry.
+const LONG: Duration = Duration::from_mins(1);
+
 fn wait_long(tried: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(5));
-    tried < 12_000
+    const PAUSE: Duration = Duration::from_millis(5);
+    std::thread::sleep(PAUSE);
+    u128::try_from(tried).is_ok_and(|tried| tried < LONG.as_millis() / PAUSE.as_millis())
 }
 
 /// Where a session's database is.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// A file, and whether it may be brought to this version's schema.
-    File(PathBuf, bool),
+    /// A file that was opened.
+    File(Held),
     /// The process's memory.
     Memory,
 }
 
-/// A connection, and the file it belongs to.
+impl Place {
+    /// What is wrong with it, and where it is.
+    pub(super) fn unfit(&self, fault: UnfitStore) -> Unfit {
+        let path = match self {
+            Self::File(held) => held.path.clone(),
+            Self::Memory => "memory:".into(),
+        };
+        Unfit { path, fault }
+    }
+
+    /// Whether what was opened is what is there.
+    fn check(&self) -> Result<(), UnfitStore> {
+        match self {
+            Self::File(held) => held.check(),
+            Self::Memory => Ok(()),
+        }
+    }
+}
+
+/// A connection to the place.
 #[derive(Debug)]
 pub(super) struct Session {
     place: Place,
     mode: Mode,
-    migrated: bool,
-    open: Option<(Connection, Option<FileId>)>,
+    /// It stays open where the file was lost: another file could get its number otherwise, and it may come back.
+    open: Option<Connection>,
 }
 
 /// Why a whole transaction came to nothing.
@@ -119,16 +153,27 @@ impl From<Fault> for Failure {
 }
 
 impl Session {
-    /// Opens a connection.
+    /// Opens the file at `path` for the first time. Says whether it was brought to this version's schema.
+    pub(super) fn first(
+        path: &Path,
+        rights: Rights,
+        mode: Mode,
+    ) -> Result<(Self, bool), UnfitStore> {
+        let Opened { mut connection, held, migrated } = file::open(path, rights)?;
+        mode.prepare(&mut connection)?;
+        Ok((Self { place: Place::File(held), mode, open: Some(connection) }, migrated))
+    }
+
+    /// Opens one more connection to `place`; an empty database in memory.
     pub(super) fn open(place: &Place, mode: Mode) -> Result<Self, UnfitStore> {
-        let mut session = Self { place: place.clone(), mode, migrated: false, open: None };
+        let mut session = Self { place: place.clone(), mode, open: None };
         session.connection()?;
         Ok(session)
     }
 
-    /// Whether opening it brought it to this version's schema.
-    pub(super) fn has_migrated(&self) -> bool {
-        self.migrated
+    /// Where its database is.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Runs all of `batch` in one transaction.
@@ -136,52 +181,96 @@ impl Session {
         if batch.is_empty() {
             return Ok(());
         }
-        let (begin, pause) = (self.mode.begin(), self.mode.pause());
-        let connection =
-            self.connection().map_err(|unfit| Failure::Unavailable(Arc::new(unfit)))?;
         let start = now();
-        let mut tx = SqliteTx { connection };
-        let done = tx.execute(begin).and_then(|()| {
-            batch.iter_mut().try_for_each(|work| work.run(&mut tx))?;
-            tx.execute("COMMIT")
-        });
+        let done = self.transacted(batch);
+        // Others wait for the lock with growing pauses of their own; one who takes it again at once starves them.
+        std::thread::sleep(start.elapsed().min(self.mode.pause()));
+        done
+    }
+
+    fn transacted(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), Failure> {
+        self.same()?;
+        let mode = self.mode;
+        let connection = match self.connection() {
+            Ok(connection) => connection,
+            Err(fault) => return Err(self.failure(fault)),
+        };
+        let done = ran(connection, mode, batch);
         if done.is_err() && !connection.is_autocommit() {
             // Where even this fails, the connection is of no more use.
             if connection.execute_batch("ROLLBACK").is_err() {
                 self.open = None;
             }
         }
-        // Others wait for the lock with growing pauses of their own; one who takes it again at once starves them.
-        std::thread::sleep(start.elapsed().min(pause));
-        Ok(done?)
+        match done {
+            // What went into a file that was lost meanwhile must not be acknowledged.
+            Ok(()) => match mode {
+                Mode::Reads => Ok(()),
+                Mode::Writes(_) => self.same(),
+            },
+            Err(Undone::Job(fault)) => Err(fault.into()),
+            Err(Undone::Place(fault)) => Err(self.failure(fault)),
+        }
     }
 
-    /// The connection to the file that is at the path now: SQLite would go on writing into one that was deleted, and
-    /// what was acknowledged would be gone with the process.
-    fn connection(&mut self) -> Result<&mut Connection, UnfitStore> {
-        let (path, migrates) = match &self.place {
-            Place::Memory => {
-                let open = match self.open.take() {
-                    Some(open) => open,
-                    None => (file::open_in_memory()?, None),
-                };
-                return Ok(&mut self.open.insert(open).0);
-            }
-            Place::File(path, migrates) => (path, *migrates),
-        };
-        let there = FileId::at(path);
-        if self.open.as_ref().is_some_and(|(_, id)| there.is_none() || *id != there) {
-            self.open = None;
+    /// Whether the connection's files are those that are there.
+    fn same(&mut self) -> Result<(), Failure> {
+        let Err(fault) = self.place.check() else { return Ok(()) };
+        if let (Place::File(held), Some(connection), UnfitStore::LogGone) =
+            (&self.place, &self.open, &fault)
+        {
+            save(connection, held, self.mode);
         }
+        Err(self.failure(fault))
+    }
+
+    fn failure(&self, fault: UnfitStore) -> Failure {
+        if matches!(fault, UnfitStore::Damaged | UnfitStore::NotDatabase) {
+            Failure::Damaged
+        } else {
+            Failure::Unavailable(Arc::new(self.place.unfit(fault)))
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, UnfitStore> {
         let open = if let Some(open) = self.open.take() {
             open
         } else {
-            let (mut connection, was_behind) = file::open(path, migrates)?;
+            let mut connection = match &self.place {
+                Place::File(held) => file::open_again(held)?,
+                Place::Memory => file::open_in_memory()?,
+            };
             self.mode.prepare(&mut connection)?;
-            self.migrated |= was_behind;
-            (connection, FileId::at(path))
+            connection
         };
-        Ok(&mut self.open.insert(open).0)
+        Ok(self.open.insert(open))
+    }
+}
+
+/// Why a transaction was not done.
+enum Undone {
+    Place(UnfitStore),
+    Job(Fault),
+}
+
+fn ran(connection: &mut Connection, mode: Mode, batch: &mut [Box<dyn Work>]) -> Result<(), Undone> {
+    let begun = connection.execute_batch(mode.begin());
+    begun.map_err(|error| Undone::Place(mode.waited(error.into())))?;
+    schema::fits(connection).map_err(Undone::Place)?;
+    let mut tx = SqliteTx { connection };
+    let done = batch.iter_mut().try_for_each(|work| work.run(&mut tx));
+    done.and_then(|()| tx.execute("COMMIT")).map_err(Undone::Job)
+}
+
+/// Brings what was acknowledged into the file itself, where it was in a log that is lost with this process. Whoever
+/// opened the file meanwhile made a log of his own, and what is in ours must not be laid over his.
+fn save(connection: &Connection, held: &Held, mode: Mode) {
+    if !held.has_no_log() {
+        // Closing would do it as well.
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    } else if matches!(mode, Mode::Writes(_)) {
+        // Nothing is left to do where it fails.
+        let _ = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
     }
 }
 

@@ -1,10 +1,9 @@
 //! How a database comes to this version's schema, and which one is refused.
 use super::{configured, database, driver, number, said};
 use crate::outbound::store::{
-    postgres::{NotOpen, PostgresHost, PostgresSettings, UnfitPostgres},
+    postgres::{NotOpen, PostgresHost, PostgresSettings, Schema, UnfitPostgres},
     sql::{Driver, Pace},
 };
-use std::sync::Arc;
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +25,7 @@ async fn ten_sidecars_that_start_at_once_make_one_schema() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_of_fewer_steps_gets_the_others_and_is_asked_for_where_it_may_not() {
     let server = database().await;
-    let never = configured(&server, 1, false);
+    let never = configured(&server, 1, Schema::Keep);
     assert!(matches!(unfit(&never).await, UnfitPostgres::Behind));
     said(&server, include_str!("../migrations/1.sql")).await;
     said(&server, "CREATE TABLE usher_schema (id BIGINT PRIMARY KEY, major BIGINT NOT NULL, steps BIGINT NOT NULL)").await;
@@ -55,8 +54,8 @@ async fn a_later_major_schema_is_refused_and_one_of_more_steps_is_not() {
     said(&server, "UPDATE usher_schema SET steps = 7").await;
     driver(&server, 1).open().await.unwrap();
     said(&server, "UPDATE usher_schema SET major = 2").await;
-    for migrate in [true, false] {
-        let later = configured(&server, 1, migrate);
+    for schema in [Schema::Make, Schema::Keep] {
+        let later = configured(&server, 1, schema);
         assert!(matches!(unfit(&later).await, UnfitPostgres::Newer { found: 2, known: 1 }));
         assert!(later.migrate().await.is_err());
     }
@@ -68,8 +67,8 @@ async fn another_program_s_tables_are_refused_and_not_touched() {
     for table in ["CREATE TABLE identities (a INT)", "CREATE TABLE usher_schema (a INT)"] {
         let server = database().await;
         said(&server, table).await;
-        for migrate in [true, false] {
-            let foreign = configured(&server, 1, migrate);
+        for schema in [Schema::Make, Schema::Keep] {
+            let foreign = configured(&server, 1, schema);
             assert!(matches!(unfit(&foreign).await, UnfitPostgres::Foreign), "{table}");
         }
         let sql = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
@@ -146,13 +145,68 @@ async fn the_first_job_makes_the_schema_where_nobody_opened_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_that_were_dropped_beneath_a_sidecar_are_made_again() {
+async fn tables_that_were_dropped_beneath_a_sidecar_are_not_made_again_until_somebody_says_so() {
     let server = database().await;
-    let driver = Arc::new(driver(&server, 2));
+    let driver = driver(&server, 2);
     driver.open().await.unwrap();
-    said(&server, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
-    let counting = super::jobs::Script(vec!["SELECT count(*) FROM identities"]);
-    driver.read(counting, Pace::Request).await.unwrap();
+    let counting = || super::jobs::Script(vec!["SELECT count(*) FROM identities"]);
+    driver.read(counting(), Pace::Request).await.unwrap();
+    let tables = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+    for dropping in ["DROP SCHEMA public CASCADE; CREATE SCHEMA public", CUT_AND_DROP] {
+        said(&server, dropping).await;
+        for pace in [Pace::Request, Pace::Bulk] {
+            let read = driver.read(counting(), pace).await.unwrap_err();
+            let write = driver.write(counting(), pace).await.unwrap_err();
+            for error in [read, write, driver.ping().await.unwrap_err()] {
+                let error = format!("{error:?}");
+                assert!(error.contains("Gone"), "{error}");
+            }
+        }
+        assert_eq!(number(&server, tables).await, 0);
+        // As `usher migrate` or a start does.
+        assert!(super::driver(&server, 1).migrate().await.unwrap());
+        driver.read(counting(), Pace::Request).await.unwrap();
+        driver.ping().await.unwrap();
+    }
+}
+
+const CUT_AND_DROP: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    WHERE datname = current_database() AND pid <> pg_backend_pid(); \
+    DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_major_schema_is_refused_on_each_new_connection_and_at_each_ping() {
+    let counting = || super::jobs::Script(vec!["SELECT count(*) FROM identities"]);
+    for cuts in [true, false] {
+        let server = database().await;
+        let driver = driver(&server, 2);
+        driver.open().await.unwrap();
+        said(&server, "UPDATE usher_schema SET major = 2").await;
+        if cuts {
+            said(
+                &server,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .await;
+        } else {
+            assert!(driver.ping().await.is_err());
+        }
+        let error = format!("{:?}", driver.write(counting(), Pace::Request).await.unwrap_err());
+        assert!(error.contains("Newer { found: 2, known: 1 }"), "{error}");
+        said(&server, "UPDATE usher_schema SET major = 1").await;
+        driver.write(counting(), Pace::Request).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_reads_makes_no_tables() {
+    let server = database().await;
+    let reading = configured(&server, 1, Schema::Advance);
+    assert!(matches!(unfit(&reading).await, UnfitPostgres::Missing));
+    assert_eq!(number(&server, "SELECT count(*) FROM pg_class WHERE relname = 'meta'").await, 0);
+    driver(&server, 1).open().await.unwrap();
+    configured(&server, 1, Schema::Advance).open().await.unwrap();
 }
 
 async fn unfit(driver: &super::PostgresDriver) -> UnfitPostgres {

@@ -2,7 +2,7 @@
 use super::{database, driver, jobs::Script, number, said};
 use crate::outbound::store::{
     postgres::{PostgresHost, PostgresSettings},
-    sql::{Driver, Pace},
+    sql::{Driver, Fault, Job, Pace, Row, Tx},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
@@ -136,4 +136,45 @@ async fn p15_a_thousand_jobs_while_every_connection_is_cut_again_and_again_are_a
         () = cutting => {}
         () = async { while working.join_next().await.transpose().unwrap().is_some() {} } => {}
     }
+}
+
+/// One of many steps.
+struct Patient;
+
+impl Job for Patient {
+    type Answer = Vec<Row>;
+    const PATIENT: bool = true;
+
+    async fn run<T: Tx>(&self, tx: &mut T) -> Result<Vec<Row>, Fault> {
+        tx.rows("SELECT count(*) FROM meta", &[]).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_step_of_many_waits_for_a_server_that_is_away_and_others_are_told_at_once() {
+    let server = database().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = PostgresSettings { port: nobody.local_addr().unwrap().port(), ..server.clone() };
+    drop(nobody);
+    // Who never was there may be a wrong one.
+    assert!(driver(&away, 2).write(Patient, Pace::Aside).await.is_err());
+    let driver = driver(&server, 2);
+    driver.open().await.unwrap();
+    driver.follow(away).unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    said(&server, cut).await;
+    let count = || Script(vec!["SELECT count(*) FROM meta"]);
+    assert!(driver.write(count(), Pace::Bulk).await.is_err());
+    let back = async {
+        for _ in 0..5 {
+            assert!(driver.write(count(), Pace::Bulk).await.is_err());
+        }
+        // Longer than any other pause.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        driver.follow(server.clone()).unwrap();
+    };
+    let (waited, read, ()) =
+        tokio::join!(driver.write(Patient, Pace::Aside), driver.read(Patient, Pace::Bulk), back);
+    assert_eq!((waited.unwrap().len(), read.unwrap().len()), (1, 1));
 }
