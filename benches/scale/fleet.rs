@@ -13,7 +13,7 @@ use usher::{
     outbound::{
         store::{
             cached::CachedStore,
-            postgres::{Config, PostgresHost, PostgresSettings, PostgresStore},
+            postgres::{Config, PostgresHost, PostgresSettings, PostgresStore, Schema},
         },
         system::{SystemClock, SystemEntropy},
     },
@@ -62,7 +62,8 @@ impl Fleet {
         // Ends with the client.
         tokio::spawn(connection);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let config = Config { server: settings(url)?, max_connections: CONNECTIONS, migrate: true };
+        let config =
+            Config { server: settings(url)?, max_connections: CONNECTIONS, schema: Schema::Make };
         let store = PostgresStore::to(config, Arc::clone(&clock), Arc::new(SystemEntropy))?;
         store.open().await?;
         let store = Arc::new(store);

@@ -48,7 +48,7 @@ pub async fn import(
     let mut import = Import::new(registrar, id, options, order, progress);
     let outcome = import.take(&mut source).await;
     match &outcome {
-        Ok(_) if !options.dry_run => import.settle(&mut source).await?,
+        Ok(taken) if taken.new > 0 && !options.dry_run => import.settle(&mut source).await?,
         Err(ImportFailure::Source(_)) => {
             let _ = tokio::time::timeout(CLEARING, import.give_up()).await;
         }
@@ -216,7 +216,8 @@ impl<'a> Import<'a> {
             kept.truncate(KEPT);
             return Err(Stop::Failed(ImportFailure::Clashes { complaints: kept, total }));
         }
-        if !self.options.dry_run {
+        // Where all of it is known there is nothing to tell those who remember bindings.
+        if !self.options.dry_run && verified.fresh > 0 {
             store.apply(self.id, &self.registrar.author(self.order)).await?;
         }
         Ok(verified)

@@ -177,27 +177,28 @@ pub(super) async fn fate<T: Tx>(tx: &mut T, sight: &FirstSight) -> Result<Fate, 
     let name = [sight.identity.as_str().into()];
     let rows = tx.rows("SELECT state FROM identities WHERE identity = $1", &name).await?;
     let Some(row) = rows.first() else { return Ok(Fate::New) };
-    if !is_own(tx, sight).await? {
-        return Ok(Fate::Anothers);
-    }
-    match row.text(0)? {
-        "retired" => return Ok(Fate::Ended),
-        "active" => {}
-        _ => return Ok(Fate::Anothers),
+    match (row.text(0)?, is_own(tx, sight).await?) {
+        ("active", true) => {}
+        ("retired", true) => return Ok(Fate::Ended),
+        // Whoever had it, whose name may be gone: this subject's own name was ended.
+        ("retired", false) if is_derived(sight) => return Ok(Fate::Ended),
+        (_, _) => return Ok(Fate::Anothers),
     }
     let sql = "SELECT subject FROM subjects WHERE identity = $1 LIMIT 1";
     Ok(if tx.rows(sql, &name).await?.is_empty() { Fate::Own } else { Fate::Anothers })
 }
 
-/// A derived identity is its subject's alone; a named one is whoever's it was before it was unlinked.
+/// An identity that was unlinked goes back to whom it was unlinked from. A derived one is its subject's also where it
+/// was never given to anybody.
 async fn is_own<T: Tx>(tx: &mut T, sight: &FirstSight) -> Result<bool, Fault> {
-    if is_derived(sight) {
-        return Ok(true);
-    }
     let sql = "SELECT edition FROM history WHERE namespace = $1 AND subject = $2 \
                AND identity = $3 AND what = 'unlink' LIMIT 1";
-    let [namespace, subject] = names(&sight.subject);
-    Ok(!tx.rows(sql, &[namespace, subject, sight.identity.as_str().into()]).await?.is_empty())
+    let ([namespace, subject], name) = (names(&sight.subject), sight.identity.as_str().into());
+    if !tx.rows(sql, &[namespace, subject, name]).await?.is_empty() {
+        return Ok(true);
+    }
+    let sql = "SELECT edition FROM history WHERE identity = $1 AND what = 'unlink' LIMIT 1";
+    Ok(is_derived(sight) && tx.rows(sql, &[name]).await?.is_empty())
 }
 
 /// Whether the identity that a sight proposes can be made of its subject alone.

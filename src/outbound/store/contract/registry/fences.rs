@@ -145,6 +145,15 @@ async fn p12_an_unlinked_identity_goes_back_to_its_own_only<S: Whole>(store: &S)
     change(store, unlink(&alice())).await.unwrap();
     // An operator may say otherwise.
     assert_eq!(imported(store, &mallory, true).await, Ok(1));
+    // One that somebody else had is not its namesake's either.
+    let carol = subject("corp", "carol");
+    let hers = key(0).derive(&carol);
+    imported(store, &[subject_row("bob", hers.as_str())], true).await.unwrap();
+    change(store, unlink(&subject("corp", "bob"))).await.unwrap();
+    assert!(matches!(sight(store, &carol).await, Err(BindError::Taken)));
+    // Erased after it was unlinked, it is still known as what was hers.
+    change(store, erase(&hers, 0)).await.unwrap();
+    assert_eq!(sight(store, &carol).await.unwrap().binding, Binding::Retired);
 }
 
 /// A subject without a row may be remembered as ended.

@@ -7,13 +7,13 @@ CREATE TABLE history (
     identity TEXT COLLATE "C" NOT NULL,
     -- The edition that this made.
     edition BIGINT NOT NULL,
-    at BIGINT NOT NULL,
-    who TEXT COLLATE "C" NOT NULL,
     what TEXT COLLATE "C" NOT NULL,
-    why TEXT COLLATE "C" NOT NULL,
     -- Both empty where it was about nobody.
     namespace TEXT COLLATE "C" NOT NULL,
     subject TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL,
+    who TEXT COLLATE "C" NOT NULL,
+    why TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (identity, edition, what, namespace, subject)
 );
 
@@ -66,9 +66,9 @@ CREATE TABLE staged (
     namespace TEXT COLLATE "C" NOT NULL,
     subject TEXT COLLATE "C" NOT NULL,
     waits BIGINT NOT NULL,
+    identity TEXT COLLATE "C" NOT NULL,
     -- In lower case where `waits` is 1, else empty.
     folded TEXT COLLATE "C" NOT NULL,
-    identity TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL,
     -- Of the identity key that derives this identity for this subject; NULL where it came from elsewhere.
     fingerprint TEXT COLLATE "C",

@@ -1,3 +1,5 @@
+-- Columns of a primary key come first: SQLite 3.40's integrity_check mistakes others for NULL where they do not.
+
 -- Which import an identity came with; NULL where none brought it.
 ALTER TABLE identities ADD COLUMN import INTEGER;
 
@@ -7,13 +9,13 @@ CREATE TABLE history (
     identity TEXT NOT NULL,
     -- The edition that this made.
     edition INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    who TEXT NOT NULL,
     what TEXT NOT NULL,
-    why TEXT NOT NULL,
     -- Both empty where it was about nobody.
     namespace TEXT NOT NULL,
     subject TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
     PRIMARY KEY (identity, edition, what, namespace, subject)
 ) STRICT, WITHOUT ROWID;
 
@@ -66,9 +68,9 @@ CREATE TABLE staged (
     namespace TEXT NOT NULL,
     subject TEXT NOT NULL,
     waits INTEGER NOT NULL,
+    identity TEXT NOT NULL,
     -- In lower case where `waits` is 1, else empty.
     folded TEXT NOT NULL,
-    identity TEXT NOT NULL,
     state TEXT NOT NULL,
     -- Of the identity key that derives this identity for this subject; NULL where it came from elsewhere.
     fingerprint TEXT,
