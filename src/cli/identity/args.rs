@@ -1,6 +1,5 @@
 //! The options of `usher identity …`, as clap reads them (contract 4).
 use crate::{
-    app::Absent,
     cli::{exit::Exit, terminal::complain},
     domain::{
         identity::ChatIdentity,
@@ -86,25 +85,6 @@ pub(super) enum IdentityCommand {
     NewKey,
 }
 
-impl IdentityCommand {
-    /// Whether a store that is not there yet is made: by those who may put something into an empty one.
-    pub(super) fn absent(&self) -> Absent {
-        match self {
-            Self::Import(_) => Absent::Made,
-            Self::Retire(options) if options.chosen.identity.is_none() => Absent::Made,
-            Self::List(_)
-            | Self::Show(_)
-            | Self::Link(_)
-            | Self::Unlink(_)
-            | Self::Retire(_)
-            | Self::Erase(_)
-            | Self::Export(_)
-            | Self::Rekey(_)
-            | Self::NewKey => Absent::Refused,
-        }
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub(super) struct ListOptions {
     /// Only those with a subject, or waiting for one, in this namespace
@@ -148,7 +128,7 @@ pub(super) struct Chosen {
         required_unless_present = "namespace",
         conflicts_with_all = ["namespace", "subject"]
     )]
-    identity: Option<ChatIdentity>,
+    pub(super) identity: Option<ChatIdentity>,
     /// Where the subject is known
     #[arg(long, value_name = "NS", requires = "subject")]
     namespace: Option<Namespace>,

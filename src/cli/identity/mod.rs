@@ -15,6 +15,7 @@ mod table;
 mod user;
 
 use super::{exit::Exit, load, run::block_on};
+use crate::app::Absent;
 pub(super) use args::IdentityOptions;
 use args::{IdentityCommand, Output};
 use desk::Desk;
@@ -30,7 +31,7 @@ pub(super) fn run(file: Option<PathBuf>, options: IdentityOptions) -> Exit {
         Err(exit) => return exit,
     };
     block_on(async {
-        match Desk::open(&settings, options.command.absent(), options.output).await {
+        match Desk::open(&settings, absent(&options.command), options.output).await {
             Ok(desk) => Box::pin(serve(&desk, options.command)).await,
             Err(exit) => exit,
         }
@@ -56,4 +57,21 @@ async fn serve(desk: &Desk<'_>, command: IdentityCommand) -> Exit {
         IdentityCommand::NewKey => return new_key::run(),
     };
     done.unwrap_or_else(|exit| exit)
+}
+
+/// Whether a store that is not there yet is made: for those who may put something into an empty one.
+fn absent(command: &IdentityCommand) -> Absent {
+    match command {
+        IdentityCommand::Import(_) => Absent::Made,
+        IdentityCommand::Retire(options) if options.chosen.identity.is_none() => Absent::Made,
+        IdentityCommand::List(_)
+        | IdentityCommand::Show(_)
+        | IdentityCommand::Link(_)
+        | IdentityCommand::Unlink(_)
+        | IdentityCommand::Retire(_)
+        | IdentityCommand::Erase(_)
+        | IdentityCommand::Export(_)
+        | IdentityCommand::Rekey(_)
+        | IdentityCommand::NewKey => Absent::Refused,
+    }
 }

@@ -8,15 +8,16 @@ mod link;
 mod links;
 mod schema;
 mod server;
+mod steps;
 mod transaction;
 mod values;
 
-use super::sql::{Driver, Fault, Job, Pace, SqlStore, Tx};
+use super::sql::{Driver, Job, Pace, SqlStore};
 use crate::{
     outbound::http::trust::UnusableTrust,
     ports::{clock::Clock, entropy::Entropy, store::StoreError},
 };
-use attempts::{Lease, Patience, Step, left};
+use attempts::{Patience, left};
 use deadpool::managed::{Pool, QueueMode};
 use fault::Trouble;
 pub use fault::{UnfitPostgres, Unreachable};
@@ -31,8 +32,9 @@ use std::{
     },
     time::Duration,
 };
+use steps::{Advance, Fit, Look, Transact};
 use tokio::{sync::Semaphore, time::Instant};
-use transaction::{Access, PgTx};
+use transaction::Access;
 
 /// The registry in PostgreSQL. What it acknowledged survives this process, and the server's.
 pub type PostgresStore = SqlStore<PostgresDriver>;
@@ -240,88 +242,6 @@ impl PostgresDriver {
             Pace::Bulk | Pace::Aside => Patience::Short,
         };
         self.within(end, patience, &step).await.map_err(Trouble::into_error)
-    }
-}
-
-/// Nothing. To begin a transaction that may write already fails on a standby.
-struct Ping;
-
-impl Job for Ping {
-    type Answer = ();
-
-    async fn run<T: Tx>(&self, _: &mut T) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-/// Makes sure of the schema.
-struct Fit(Instant);
-
-impl Step for Fit {
-    type Done = ();
-
-    async fn run(&self, driver: &PostgresDriver, lease: &mut Lease) -> Result<(), Trouble> {
-        driver.fit(lease.link()?, self.0).await?;
-        lease.is_in_order();
-        Ok(())
-    }
-}
-
-/// Looks at the schema again, which others may have changed beneath connections that last, and whether it can be
-/// written.
-struct Look(Instant);
-
-impl Step for Look {
-    type Done = ();
-
-    async fn run(&self, driver: &PostgresDriver, lease: &mut Lease) -> Result<(), Trouble> {
-        lease.link()?.fits = 0;
-        Transact { job: &Ping, access: Access::Write, end: self.0 }.run(driver, lease).await
-    }
-}
-
-/// Brings the schema to this version's.
-struct Advance(Instant);
-
-impl Step for Advance {
-    type Done = bool;
-
-    async fn run(&self, _: &PostgresDriver, lease: &mut Lease) -> Result<bool, Trouble> {
-        let is_new = schema::advance(lease.link()?, left(self.0)).await?;
-        lease.is_in_order();
-        Ok(is_new)
-    }
-}
-
-/// Runs a job in a transaction.
-struct Transact<'a, J> {
-    job: &'a J,
-    access: Access,
-    end: Instant,
-}
-
-impl<J: Job> Step for Transact<'_, J> {
-    type Done = J::Answer;
-
-    async fn run(&self, driver: &PostgresDriver, lease: &mut Lease) -> Result<J::Answer, Trouble> {
-        let link = lease.link()?;
-        driver.fit(link, self.end).await?;
-        let whole = driver.pooled.load(Ordering::Relaxed);
-        let mut tx = PgTx::begin(link, self.access, left(self.end), whole).await?;
-        match self.job.run(&mut tx).await {
-            Ok(answer) => {
-                tx.commit().await?;
-                lease.is_in_order();
-                Ok(answer)
-            }
-            Err(fault) => {
-                let (trouble, in_order) = tx.abandon(fault).await;
-                if in_order {
-                    lease.is_in_order();
-                }
-                Err(trouble)
-            }
-        }
     }
 }
 
