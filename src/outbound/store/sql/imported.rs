@@ -139,58 +139,89 @@ pub(super) async fn concerned<T: Tx>(
     Ok(found)
 }
 
-/// Moves up to `limit` rows of an import that holds. `true` while there are more.
+/// The last row of an import that was dealt with. Whoever goes on from it need not pass by all that was deleted before,
+/// which PostgreSQL's indexes keep for a while.
+pub(super) type Mark = (ImportId, Row);
+
+/// Moves up to `limit` rows of an import that holds, behind `after`. `None`: there are no more.
 pub(super) async fn move_some<T: Tx>(
     tx: &mut T,
     import: ImportId,
     limit: usize,
-) -> Result<bool, Fault> {
-    let rows = first(tx, import, limit).await?;
-    let Some(last) = rows.last() else {
+    after: Option<&Mark>,
+) -> Result<Option<Mark>, Fault> {
+    let rows = first(tx, import, limit, after).await?;
+    if rows.is_empty() {
         gate::set_import(tx, None).await?;
-        return Ok(false);
-    };
+        return Ok(None);
+    }
     moving::move_rows(tx, import, &rows).await?;
-    delete_through(tx, import, last).await?;
-    Ok(true)
+    delete(tx, import, rows).await
 }
 
-/// Clears up to `limit` rows of an import that was given up away. `true` while there are more.
+/// Clears up to `limit` rows of an import that was given up away, behind `after`. `None`: there are no more.
 pub(super) async fn clear_some<T: Tx>(
     tx: &mut T,
     import: ImportId,
     limit: usize,
-) -> Result<bool, Fault> {
-    let rows = first(tx, import, limit).await?;
-    if let Some(last) = rows.last() {
-        delete_through(tx, import, last).await?;
-        return Ok(true);
+    after: Option<&Mark>,
+) -> Result<Option<Mark>, Fault> {
+    let rows = first(tx, import, limit, after).await?;
+    if !rows.is_empty() {
+        return delete(tx, import, rows).await;
     }
     tx.run("DELETE FROM imports WHERE id = $1", &[number(import.0).into()]).await?;
     gate::set_import(tx, None).await?;
-    Ok(false)
+    Ok(None)
 }
 
-async fn first<T: Tx>(tx: &mut T, import: ImportId, limit: usize) -> Result<Vec<Row>, Fault> {
+async fn first<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    limit: usize,
+    after: Option<&Mark>,
+) -> Result<Vec<Row>, Fault> {
+    let id = Value::Int(number(import.0));
+    if let Some((_, last)) = after.filter(|(of, _)| *of == import) {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM staged WHERE import = $1 \
+             AND (namespace, subject, waits, identity) > ($2, $3, $4, $5) \
+             ORDER BY namespace, subject, waits, identity LIMIT $6"
+        );
+        let [namespace, subject, waits, identity] = place(last)?;
+        let values = [id, namespace, subject, waits, identity, limit_of(limit)];
+        let rows = tx.rows(&sql, &values).await?;
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+        // Another process may have given up before the mark.
+    }
     let sql = format!(
         "SELECT {COLUMNS} FROM staged WHERE import = $1 \
          ORDER BY namespace, subject, waits, identity LIMIT $2"
     );
-    tx.rows(&sql, &[number(import.0).into(), limit_of(limit)]).await
+    tx.rows(&sql, &[id, limit_of(limit)]).await
 }
 
-async fn delete_through<T: Tx>(tx: &mut T, import: ImportId, last: &Row) -> Result<(), Fault> {
+/// Deletes rows that follow each other.
+async fn delete<T: Tx>(
+    tx: &mut T,
+    import: ImportId,
+    mut rows: Vec<Row>,
+) -> Result<Option<Mark>, Fault> {
+    let (first, last) = (rows.first().ok_or(Fault::Lost)?, rows.last().ok_or(Fault::Lost)?);
     let sql = "DELETE FROM staged WHERE import = $1 \
-               AND (namespace, subject, waits, identity) <= ($2, $3, $4, $5)";
-    let values = [
-        number(import.0).into(),
-        last.text(0)?.into(),
-        last.text(1)?.into(),
-        last.int(2)?.into(),
-        last.text(3)?.into(),
-    ];
+               AND (namespace, subject, waits, identity) >= ($2, $3, $4, $5) \
+               AND (namespace, subject, waits, identity) <= ($6, $7, $8, $9)";
+    let mut values = vec![Value::Int(number(import.0))];
+    values.extend(place(first)?);
+    values.extend(place(last)?);
     tx.run(sql, &values).await?;
-    Ok(())
+    Ok(rows.pop().map(|last| (import, last)))
+}
+
+fn place(row: &Row) -> Result<[Value<'_>; 4], Fault> {
+    Ok([row.text(0)?.into(), row.text(1)?.into(), row.int(2)?.into(), row.text(3)?.into()])
 }
 
 /// The import that is under way, if it is this one in one of these stages.

@@ -2,7 +2,7 @@
 use super::{
     Job, feed,
     gate::{self, Gate, Stage, seconds},
-    imported::{self, is_at, number},
+    imported::{self, Mark, is_at, number},
     pinning,
     tx::{Fault, Tx},
 };
@@ -183,26 +183,37 @@ pub(super) struct Settle {
     pub(super) whose: Whose,
     pub(super) at: Timestamp,
     pub(super) limit: usize,
+    /// Where the last of these came to.
+    pub(super) after: Option<Mark>,
+}
+
+/// What that came to.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) is_more: bool,
+    pub(super) mark: Option<Mark>,
 }
 
 impl Job for Settle {
-    type Answer = bool;
+    type Answer = Settled;
 
-    async fn run<T: Tx>(&self, tx: &mut T) -> Result<bool, Fault> {
+    async fn run<T: Tx>(&self, tx: &mut T) -> Result<Settled, Fault> {
         let gate = gate::hold(tx).await?;
         feed::prune(tx, self.at).await?;
         let Some((stage, import)) = due(tx, gate, self.whose, self.at).await? else {
-            return Ok(false);
+            return Ok(Settled { is_more: false, mark: None });
         };
         beat(tx, import, self.at).await?;
-        match stage {
-            Stage::Applied => imported::move_some(tx, import, self.limit).await,
-            Stage::GivenUp => imported::clear_some(tx, import, self.limit).await,
+        let after = self.after.as_ref();
+        let mark = match stage {
+            Stage::Applied => imported::move_some(tx, import, self.limit, after).await?,
+            Stage::GivenUp => imported::clear_some(tx, import, self.limit, after).await?,
             Stage::Staging | Stage::Checking => {
                 gate::set_import(tx, Some((Stage::GivenUp, import))).await?;
-                Ok(true)
+                return Ok(Settled { is_more: true, mark: None });
             }
-        }
+        };
+        Ok(Settled { is_more: mark.is_some(), mark })
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     changing::Alter,
     comparing::Compare,
     foreseeing::Foresee,
+    imported::Mark,
     importing::{Abandon, Apply, Begin, Check, IsUnsettled, LayAside, Settle, Whose},
     pinning::{ANOTHER, IsPinned, IsTheSame, PinDown},
     reading::{FileRows, Holders, List, Since},
@@ -24,7 +25,7 @@ use crate::{
         store::{BindError, Binding, BindingStore, FirstSight, Given, Pin, PinError, StoreError},
     },
 };
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The registry in a database.
 #[derive(Debug)]
@@ -33,12 +34,14 @@ pub struct SqlStore<D> {
     clock: Arc<dyn Clock>,
     /// Which store the key was pinned in.
     known: OnceLock<Box<str>>,
+    /// Where settling an import has come to.
+    mark: Mutex<Option<Mark>>,
 }
 
 impl<D: Driver> SqlStore<D> {
     /// Keeps the registry with `driver`; `clock` says when an import last did something.
     pub fn new(driver: D, clock: Arc<dyn Clock>) -> Self {
-        Self { driver, clock, known: OnceLock::new() }
+        Self { driver, clock, known: OnceLock::new(), mark: Mutex::default() }
     }
 
     /// What runs its jobs.
@@ -55,7 +58,10 @@ impl<D: Driver> SqlStore<D> {
         if !self.driver.read(IsUnsettled { whose, at }, Request).await? {
             return Ok(false);
         }
-        self.driver.write(Settle { whose, at, limit }, Aside).await
+        let after = self.mark.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let settled = self.driver.write(Settle { whose, at, limit, after }, Aside).await?;
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = settled.mark;
+        Ok(settled.is_more)
     }
 
     /// Takes note of the store that was pinned in. It stays that one for as long as this process runs.
