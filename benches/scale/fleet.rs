@@ -115,6 +115,7 @@ impl Fleet {
 
     /// Everybody asks for changes every second; new users come, known ones cost nothing.
     async fn steady(&mut self) -> Result<(), Fault> {
+        let before = self.transactions().await?;
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for (number, sidecar) in self.sidecars.iter().enumerate() {
@@ -122,16 +123,16 @@ impl Fleet {
             let late = FEED.mul_f64(number as f64 / self.sidecars.len() as f64);
             tasks.spawn(follow(sidecar, stop, late));
         }
-        let (before, spent) = (self.transactions().await?, processor_time());
-        let begun = Instant::now();
+        let (spent, begun) = (processor_time(), Instant::now());
         let sights = self.new_users(begun).await?;
-        let (seconds, count) = (begun.elapsed().as_secs_f64(), self.transactions().await? - before);
+        let seconds = begun.elapsed().as_secs_f64();
         let busy = (processor_time() - spent) / seconds;
         stop.store(true, Ordering::Relaxed);
         let mut feeds = Times::default();
         while let Some(fed) = tasks.join_next().await {
             fed??.into_iter().for_each(|time| feeds.add(time));
         }
+        let count = self.transactions().await? - before;
         report(count as f64 / seconds, busy, feeds, sights)
     }
 
@@ -205,8 +206,8 @@ impl Fleet {
 
     /// What the server has committed so far, this question included.
     async fn transactions(&self) -> Result<i64, Fault> {
-        // The server's processes tell their counts now and then.
-        sleep(Duration::from_millis(1_500)).await;
+        // The server's processes tell their counts once they have had nothing to do for ten seconds.
+        sleep(Duration::from_secs(11)).await;
         let sql = "SELECT sum(xact_commit)::bigint FROM pg_stat_database WHERE datname = current_database()";
         Ok(self.server.query_one(sql, &[]).await?.get(0))
     }
