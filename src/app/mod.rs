@@ -1,4 +1,5 @@
 //! The composition root: settings in, running usher out. The one room that knows every other.
+mod absent;
 mod doors;
 mod face;
 mod follow;
@@ -17,6 +18,7 @@ mod start;
 mod store;
 pub mod tasks;
 
+pub use absent::Absent;
 pub use host::Host;
 pub use issuers::keys_config;
 pub use listeners::certificate_mistakes;
@@ -25,4 +27,4 @@ pub use postgres::look as look_at_postgres;
 pub use rehearsal::{Rehearsal, rehearse};
 pub use running::{Load, Options, Pages, Running, start};
 pub use start::StartError;
-pub use store::{Absent, Opened, open as open_store, registry};
+pub use store::{Opened, open as open_store, registry};

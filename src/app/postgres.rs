@@ -1,5 +1,5 @@
 //! The shared store: how it is opened, looked at, and given another password.
-use super::{start::StartError, store::Absent};
+use super::{absent::Absent, start::StartError};
 use crate::{
     config::settings::{Settings, StorePlace},
     outbound::{

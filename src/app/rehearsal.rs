@@ -1,5 +1,7 @@
 //! The steps of a request, with nothing behind them that could change: for `usher explain`.
-use super::{face::Lasting, host::Host, issuers::Issuers, postgres, start::StartError, store};
+use super::{
+    absent::Absent, face::Lasting, host::Host, issuers::Issuers, postgres, start::StartError, store,
+};
 use crate::{
     config::settings::{Settings, StorePlace},
     domain::subject::Subject,
@@ -32,7 +34,7 @@ pub async fn rehearse(settings: &Settings, host: &Host) -> Result<Rehearsal, Sta
         StorePlace::Sqlite(path) if !path.exists() => None,
         StorePlace::Sqlite(path) => {
             let (migrates, clock) = (settings.store.migrate, Arc::clone(&host.clock));
-            let absent = store::Absent::Refused;
+            let absent = Absent::Refused;
             Some(both(store::sqlite(path.clone(), absent, migrates, clock).await?))
         }
         StorePlace::Postgres(server) => {

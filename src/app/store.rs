@@ -1,5 +1,6 @@
 //! Opens the store that the settings name.
 use super::{
+    absent::Absent,
     host::Host,
     naming::{namings, pin},
     postgres,
@@ -56,15 +57,6 @@ pub async fn open(settings: &Settings, host: &Host) -> Result<Opened, StartError
         }
         Err(error) => Err(StartError::of_pin(error)),
     }
-}
-
-/// What is done where there is no store at the configured place yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// It is made.
-    Made,
-    /// It is an error: who only reads learns from it that the place is a wrong one.
-    Refused,
 }
 
 /// The registry alone, for a command beside a running sidecar or without one. Pins nothing.
