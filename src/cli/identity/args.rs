@@ -173,7 +173,9 @@ impl Named {
     /// Both as one. An id that is made of several claims may be longer than one of a single claim.
     pub(super) fn subject(self) -> Result<Subject, Exit> {
         Subject::stored(self.namespace.as_str(), &self.subject).map_err(|_| {
-            complain("usher: --subject is empty or holds a control character");
+            complain(
+                "usher: --subject is empty, longer than 2100 bytes, or holds a control character",
+            );
             Exit::Usage
         })
     }

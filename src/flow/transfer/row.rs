@@ -1,5 +1,5 @@
 //! Rows as text -> rows that the registry can take.
-use super::fields::{Column, Fields, LONGEST, Mistake, Shape};
+use super::fields::{Column, Fields, Mistake, Shape};
 use crate::{
     domain::{
         identity::{ChatIdentity, InvalidChatIdentity},
@@ -68,7 +68,7 @@ fn names(fields: &Fields, shape: Shape) -> Result<(Box<str>, Box<str>), Mistake>
     if namespace.is_reserved() {
         return Err(Mistake::ReservedNamespace);
     }
-    if fields.name.len() > LONGEST || Subject::stored(&fields.namespace, &fields.name).is_err() {
+    if Subject::stored(&fields.namespace, &fields.name).is_err() {
         return Err(Mistake::InvalidName(label));
     }
     Ok((namespace.as_str().into(), fields.name.as_str().into()))

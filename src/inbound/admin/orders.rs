@@ -63,8 +63,7 @@ impl AboutIdentity {
 /// # Errors
 /// `bad_request`.
 pub(super) fn subject(namespace: &str, subject: &str) -> Result<Subject, Problem> {
-    let wrong = |_| Problem::new(Code::BadRequest, detail::SUBJECT);
-    Ok(Subject::new(namespace.parse().map_err(wrong)?, subject.parse().map_err(wrong)?))
+    Subject::stored(namespace, subject).map_err(|_| Problem::new(Code::BadRequest, detail::SUBJECT))
 }
 
 /// 1 to 1 000 characters that can stand in a line of a log.

@@ -24,8 +24,7 @@ pub const JSON_ORDER: &str = "send one JSON object with exactly the members of t
 pub const REASON: &str =
     "say why in reason: 1 to 1000 characters, not only spaces, without control characters";
 /// A subject's name.
-pub const SUBJECT: &str =
-    "name the subject by namespace and subject: each 1 to 1024 bytes without control characters";
+pub const SUBJECT: &str = "name the subject by namespace (1 to 1024 bytes) and subject (1 to 2100), without control characters";
 /// A subject where only usher puts any.
 pub const RESERVED_NAMESPACE: &str =
     "namespaces that begin with urn:usher: are usher's own: name another";

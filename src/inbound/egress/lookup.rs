@@ -71,11 +71,10 @@ fn asked(query: &str, allowed: &[Namespace]) -> Result<Vec<Subject>, Problem> {
         let message = format!("add {entry} to egress.lookup in usher's configuration");
         return Err(Problem::new(Code::OperationNotAllowed, "").with_message(&message));
     }
-    let subject = |name: &std::borrow::Cow<'_, str>| {
-        let id = name.parse().map_err(|_| wrong(detail::SUBJECT))?;
-        Ok(Subject::new(namespace.clone(), id))
-    };
-    names.iter().map(subject).collect()
+    names
+        .iter()
+        .map(|name| Subject::stored(namespace.as_str(), name).map_err(|_| wrong(detail::SUBJECT)))
+        .collect()
 }
 
 /// `GET /usher/identities/{identity}`: those of its subjects that may be looked up.

@@ -7,9 +7,14 @@ pub(crate) mod faulty;
 pub(crate) mod registry;
 
 use crate::{
-    domain::{identity::ChatIdentity, subject::Subject, time::Timestamp},
+    domain::{
+        identity::ChatIdentity,
+        subject::{Subject, SubjectId},
+        time::Timestamp,
+    },
     ports::clock::{Clock, StoppedClock},
     ports::store::{BindError, Binding, BindingStore, FirstSight, MemoryStore, Pin, PinError},
+    token::digest,
 };
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -75,8 +80,21 @@ async fn an_identity_of_another_is_taken_and_nothing_changes(store: &impl Bindin
     assert_eq!(bind(store, &mallory, "U-1").await.unwrap(), active("U-1"));
 }
 
+/// As long as an id may be, and such that no database can make it shorter.
+pub(crate) fn longest_id() -> String {
+    let mut text = String::new();
+    for n in 0_u32.. {
+        if text.len() >= SubjectId::MAX_BYTES {
+            break;
+        }
+        text.extend(digest::of_one(&n.to_be_bytes()).map(|byte| char::from(33 + byte % 94)));
+    }
+    text.truncate(SubjectId::MAX_BYTES);
+    text
+}
+
 async fn names_are_compared_byte_for_byte(store: &impl BindingStore) {
-    let long = "x".repeat(1024);
+    let (long, longest) = ("x".repeat(1024), longest_id());
     let names = [
         ("corp", "alice"),
         ("corp", "Alice"),
@@ -94,14 +112,16 @@ async fn names_are_compared_byte_for_byte(store: &impl BindingStore) {
         ("corp", "'; DROP TABLE subjects; --"),
         ("corp", long.as_str()),
         (long.as_str(), "alice"),
+        ("https://login.example.com/realms/corp", longest.as_str()),
     ];
     for (at, (namespace, id)) in names.iter().enumerate() {
         let text = format!("u-{at}");
-        let bound = bind(store, &subject(namespace, id), &text).await.unwrap();
+        let named = Subject::stored(namespace, id).unwrap();
+        let bound = bind(store, &named, &text).await.unwrap();
         assert_eq!(bound, active(&text), "{namespace} {id}");
     }
     for (at, (namespace, id)) in names.iter().enumerate() {
-        let held = store.find(&subject(namespace, id)).await.unwrap();
+        let held = store.find(&Subject::stored(namespace, id).unwrap()).await.unwrap();
         assert_eq!(held, Some(active(&format!("u-{at}"))), "{namespace} {id}");
     }
 }

@@ -6,7 +6,10 @@ use super::{
     tx::{Fault, Row, Tx},
 };
 use crate::{
-    domain::{identity::ChatIdentity, subject::Subject},
+    domain::{
+        identity::{ChatIdentity, ErasureKey},
+        subject::Subject,
+    },
     ports::store::{BindError, Binding, FirstSight, Given, Origin, StoreError},
 };
 
@@ -114,9 +117,18 @@ pub(super) async fn is_erased<T: Tx>(
         let pinned = gate.fingerprint.ok_or(Fault::Damaged)?;
         return Ok(if any { Err(StoreError::Rekeyed(pinned)) } else { Ok(false) });
     };
-    let digest = erasure.digest(&[namespace, id]);
-    let sql = "SELECT identity FROM erased WHERE digest = $1";
-    Ok(Ok(!tx.rows(sql, &[digest.as_str().into()]).await?.is_empty()))
+    let subject = erasure.digest(&[namespace, id]);
+    // One that waited for them may have been erased before they came.
+    let waited = sight.adopt.as_ref().map_or_else(String::new, |wanted| {
+        waiting_digest(&erasure, namespace, &wanted.value.to_lowercase())
+    });
+    let sql = "SELECT identity FROM erased WHERE digest IN ($1, $2)";
+    Ok(Ok(!tx.rows(sql, &[subject.as_str().into(), waited.as_str().into()]).await?.is_empty()))
+}
+
+/// What stands for whoever an erased identity waited for.
+pub(super) fn waiting_digest(key: &ErasureKey, namespace: &str, folded: &str) -> String {
+    key.digest(&["waits", namespace, folded])
 }
 
 /// Gives what the sight proposes.

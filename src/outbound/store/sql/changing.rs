@@ -4,6 +4,7 @@ use super::{
     binding::{self, names, parts},
     feed, gate,
     history::{self, Event},
+    pinning,
     tx::{Fault, Tx},
 };
 use crate::{
@@ -40,6 +41,8 @@ impl Job for Alter {
                 {
                     return Ok(Err(Conflict::OtherKey(pinned).into()));
                 }
+                // The tombstone rests on the key.
+                pinning::keep_first(tx, derived.1).await?;
                 retire_subject(tx, subject, derived, author).await
             }
             Change::Erase { identity, key } => match (gate.erasure(key)?, gate.fingerprint) {
@@ -223,12 +226,11 @@ async fn erase<T: Tx>(
     for subject in &subjects {
         let (namespace, id) = parts(subject);
         let digest = key.digest(&[namespace, id]);
-        let sql = "INSERT INTO erased (digest, identity) VALUES ($1, $2) \
-                   ON CONFLICT (digest) DO NOTHING";
-        tx.run(sql, &[digest.as_str().into(), name.into()]).await?;
+        keep_erased(tx, &digest, identity).await?;
         history::erase_subject(tx, (namespace, id), &digest).await?;
         feed::tell(tx, edition, subject, author.at).await?;
     }
+    forget_waiting(tx, identity, key).await?;
     for sql in [
         "DELETE FROM subjects WHERE identity = $1",
         "DELETE FROM unclaimed WHERE identity = $1",
@@ -239,4 +241,29 @@ async fn erase<T: Tx>(
     let event = Event { identity, what: "erase", subject: None };
     history::record(tx, edition, &event, author).await?;
     Ok(Ok(done(identity, true)))
+}
+
+/// Whoever it waited for gets no other in its place.
+async fn forget_waiting<T: Tx>(
+    tx: &mut T,
+    identity: &ChatIdentity,
+    key: &ErasureKey,
+) -> Result<(), Fault> {
+    let sql = "SELECT namespace, folded FROM unclaimed WHERE identity = $1 AND taken = 0";
+    for row in tx.rows(sql, &[identity.as_str().into()]).await? {
+        let digest = binding::waiting_digest(key, row.text(0)?, row.text(1)?);
+        keep_erased(tx, &digest, identity).await?;
+    }
+    Ok(())
+}
+
+async fn keep_erased<T: Tx>(
+    tx: &mut T,
+    digest: &str,
+    identity: &ChatIdentity,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO erased (digest, identity) VALUES ($1, $2) \
+               ON CONFLICT (digest) DO NOTHING";
+    tx.run(sql, &[digest.into(), identity.as_str().into()]).await?;
+    Ok(())
 }

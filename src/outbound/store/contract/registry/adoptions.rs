@@ -6,7 +6,7 @@ use super::{
 use crate::{
     outbound::store::contract::{identity, pin, subject},
     ports::{
-        registry::{ChangeError, Conflict, Edition, Rekey, Rekeyed, State},
+        registry::{Change, ChangeError, Conflict, Edition, Rekey, Rekeyed, State},
         store::{BindError, Binding, FirstSight, Given, Match, StoreError},
     },
 };
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(super) async fn adoptions<S: Whole>(open: &impl Fn() -> Arc<S>) {
     p12_an_identity_that_waits_is_taken_once_by_a_verified_equal_value(&*open()).await;
     an_operator_may_link_or_retire_one_that_waits(&*open()).await;
+    p12_whoever_an_erased_identity_waited_for_gets_no_fresh_one(&*open()).await;
 }
 
 pub(in crate::outbound::store::contract) fn signing_in(
@@ -65,6 +66,21 @@ async fn an_operator_may_link_or_retire_one_that_waits<S: Whole>(store: &S) {
     change(store, retire(&identity("old-b"))).await.unwrap();
     let given = store.bind(&signing_in("bob", "b@x", true)).await.unwrap();
     assert_eq!(given, Given { binding: Binding::Retired, adopted: false });
+}
+
+async fn p12_whoever_an_erased_identity_waited_for_gets_no_fresh_one<S: Whole>(store: &S) {
+    imported(store, &[waiting_row("A@x", "old-a")], false).await.unwrap();
+    change(store, Change::Erase { identity: identity("old-a"), key: Box::new(key(0)) })
+        .await
+        .unwrap();
+    for (value, verified) in [("A@x", true), ("a@x", true), ("A@x", false)] {
+        let given = store.bind(&signing_in("a", value, verified)).await.unwrap();
+        assert_eq!(given.binding, Binding::Retired, "{value}");
+    }
+    assert!(matches!(
+        store.bind(&signing_in("b", "b@x", true)).await.unwrap().binding,
+        Binding::Active(_)
+    ));
 }
 
 pub(super) async fn rekeys<S: Whole>(open: &impl Fn() -> Arc<S>) {

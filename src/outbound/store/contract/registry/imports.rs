@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     domain::{identity::ChatIdentity, time::Timestamp},
-    outbound::store::contract::{clock, identity, subject},
+    outbound::store::contract::{clock, identity, longest_id, subject},
     ports::{
         registry::{Change, ClashKind, Filter, ImportError, ImportId, Owner, Row},
         store::{BindError, Binding, FirstSight, Origin},
@@ -70,8 +70,9 @@ pub(super) async fn imports<S: Whole>(open: &impl Fn() -> Arc<S>) {
 }
 
 async fn an_import_holds_whole_or_not_at_all<S: Whole>(store: &S) {
-    let rows: Vec<Row> =
-        (0..250).map(|n| subject_row(&format!("s{n}"), &format!("old {n}"))).collect();
+    let mut rows: Vec<Row> =
+        (0..249).map(|n| subject_row(&format!("s{n}"), &format!("old {n}"))).collect();
+    rows.push(subject_row(&longest_id(), "old and long"));
     let import = staged(store, &rows).await;
     assert!(matches!(store.begin_import(&author("b")).await, Err(ImportError::Busy)));
     assert_eq!(held(store, &subject("corp", "s1")).await, None);
