@@ -184,6 +184,37 @@ fn bad_lines_are_2_and_clashes_4_and_nothing_of_the_file_holds() {
 }
 
 #[test]
+fn a_script_reads_which_lines_of_a_refused_file_are_at_fault() {
+    let place = place();
+    succeeded(import(&place, "users.csv", USERS, &[]));
+    let told = |name: &str, rows: &str| {
+        let output = import(&place, name, rows, &["--output", "json"]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(text(&output.stderr).contains(told["error"].as_str().unwrap()), "{told}");
+        (output.status.code(), told)
+    };
+    let (code, bad) = told("bad.csv", "namespace,subject,identity\ncorp,dave\ncorp,a,a\n");
+    let message = "2 fields, and the first line names 3 columns";
+    let expected = json!({
+        "error": "the file has 1 bad line; nothing was imported",
+        "lines": [{"line": 2, "message": message}], "lines_total": 1,
+    });
+    assert_eq!((code, bad), (Some(2), expected));
+
+    let (code, clash) = told("clash.csv", "namespace,subject,identity\ncorp,alice,other\n");
+    assert_eq!((code, &clash["lines_total"]), (Some(4), &json!(1)));
+    assert_eq!(clash["lines"][0]["line"], 2);
+    assert!(clash["lines"][0]["message"].as_str().unwrap().contains("unlink it first"), "{clash}");
+
+    let many = format!("namespace,subject,identity\n{}", "corp\n".repeat(1_001));
+    let (_, many) = told("many.csv", &many);
+    assert_eq!(
+        (many["lines"].as_array().unwrap().len(), &many["lines_total"]),
+        (1_000, &json!(1_001))
+    );
+}
+
+#[test]
 fn a_conflict_names_the_way_out_and_the_unknown_is_not_found() {
     let place = place();
     succeeded(import(&place, "users.csv", USERS, &[]));

@@ -38,7 +38,7 @@ use std::{pin::pin, sync::Arc};
 use tokens::AdminTokens;
 pub use tokens::{AdminToken, Role};
 use tracing::{Instrument, Span};
-pub use transfer::Told;
+pub use transfer::{Complained, Told};
 
 /// The room's settings.
 #[derive(Clone, Debug)]

@@ -125,6 +125,20 @@ impl<'a> Told<'a> {
     }
 }
 
+/// What is said of the lines of a file of which nothing holds, as JSON: the first thousand of `lines_total`.
+#[derive(Debug, Serialize)]
+pub struct Complained<'a> {
+    lines: Vec<Line<'a>>,
+    lines_total: u64,
+}
+
+impl<'a> Complained<'a> {
+    /// Of `total` lines, of which these are told.
+    pub fn of(complaints: &'a [Complaint], total: u64) -> Self {
+        Self { lines: lines(complaints), lines_total: total }
+    }
+}
+
 fn lines(complaints: &[Complaint]) -> Vec<Line<'_>> {
     complaints.iter().map(|told| Line { line: told.line, message: &told.what }).collect()
 }
@@ -163,8 +177,9 @@ pub(super) fn refused(desk: &Desk<'_>, failure: &ImportFailure) -> Problem {
 }
 
 fn with_lines(problem: Problem, complaints: &[Complaint], total: u64) -> Problem {
-    let lines = serde_json::to_value(lines(complaints)).unwrap_or_default();
-    problem.with_member("lines", lines).with_member("lines_total", total.into())
+    let Complained { lines, lines_total } = Complained::of(complaints, total);
+    let lines = serde_json::to_value(lines).unwrap_or_default();
+    problem.with_member("lines", lines).with_member("lines_total", lines_total.into())
 }
 
 /// The caller's fault, by what [`super::imports`] says it is.
