@@ -96,8 +96,8 @@ fn a_file_is_taken_whole_and_shown_and_a_second_time_changes_nothing() {
     let counts = |new: u64, known: u64, dry_run: bool| {
         let warnings = json!([{"line": 2, "message": OUTSIDE}]);
         json!({
-            "rows": 2, "new": new, "known": known, "dry_run": dry_run, "warnings": warnings,
-            "warnings_total": 1,
+            "rows": 2, "new": new, "known": known, "repeated": 0, "dry_run": dry_run,
+            "warnings": warnings, "warnings_total": 1,
         })
     };
     assert_eq!(dry, counts(2, 0, true));
@@ -120,6 +120,19 @@ fn a_file_is_taken_whole_and_shown_and_a_second_time_changes_nothing() {
     let again = succeeded(import(&place, "users.csv", USERS, &["--output", "json"]));
     assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), counts(0, 2, false));
     assert_eq!(shown(&place, &["alice@example.com"]), alice);
+}
+
+#[test]
+fn a_row_that_a_file_has_again_is_counted_as_repeated() {
+    let place = place();
+    let rows = "namespace,subject,identity\ncorp,a,a\ncorp,b,b\ncorp,a,a\ncorp,a,a\n";
+    let said = succeeded(import(&place, "users.csv", rows, &[]));
+    assert!(said.ends_with("4 rows imported: 2 new, 0 known already, 2 repeated\n"), "{said}");
+    let rows = "namespace,subject,identity\ncorp,a,a\ncorp,c,c\ncorp,a,a\n";
+    let told = succeeded(import(&place, "more.csv", rows, &["--output", "json"]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let counts = ["rows", "new", "known", "repeated"].map(|name| told[name].as_u64());
+    assert_eq!(counts, [3, 1, 1, 1].map(Some), "{told}");
 }
 
 #[test]

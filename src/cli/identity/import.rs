@@ -58,10 +58,14 @@ fn taken(desk: &Desk<'_>, name: &str, imported: &Imported, dry_run: bool) -> Exi
             print(&serde_json::to_string(&Told::of(imported, dry_run)).unwrap_or_default())
         }
         Output::Table => {
-            let Imported { rows, new, known, .. } = imported;
+            let Imported { rows, new, known, repeated, .. } = imported;
             let done = if dry_run { "would be imported" } else { "imported" };
             let word = if *rows == 1 { "row" } else { "rows" };
-            print(&format!("{name}: {rows} {word} {done}: {new} new, {known} known already"))
+            let repeated =
+                if *repeated > 0 { format!(", {repeated} repeated") } else { String::new() };
+            print(&format!(
+                "{name}: {rows} {word} {done}: {new} new, {known} known already{repeated}"
+            ))
         }
     }
 }
