@@ -150,7 +150,7 @@ impl Admin {
             }
             Route::Identity(identity) => {
                 body::read(body, call.body).await?;
-                read::show(&desk, identity, head.headers).await
+                read::show(&desk, identity, query, head.headers).await
             }
             Route::Export => {
                 body::read(body, call.body).await?;
