@@ -307,6 +307,12 @@ async fn a_file_with_bad_or_clashing_lines_is_refused_whole_and_its_lines_are_na
         assert_eq!(refusal(&refused), told(400, "bad_request"), "{query}");
     }
     assert_eq!(ops.get("/api/identities/q").await.status, 404);
+    let path = format!("/api/identities/{alice}");
+    assert_eq!(ops.get(&path).await.status, 200);
+    for query in ["?x=1", "?state=active", "?%"] {
+        let refused = ops.get(&format!("{path}{query}")).await;
+        assert_eq!(refusal(&refused), told(400, "bad_request"), "{query}");
+    }
     usher.stop().await;
 }
 

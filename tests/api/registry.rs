@@ -96,8 +96,8 @@ fn a_file_is_taken_whole_and_shown_and_a_second_time_changes_nothing() {
     let counts = |new: u64, known: u64, dry_run: bool| {
         let warnings = json!([{"line": 2, "message": OUTSIDE}]);
         json!({
-            "rows": 2, "new": new, "known": known, "dry_run": dry_run, "warnings": warnings,
-            "warnings_total": 1,
+            "rows": 2, "new": new, "known": known, "repeated": 0, "dry_run": dry_run,
+            "warnings": warnings, "warnings_total": 1,
         })
     };
     assert_eq!(dry, counts(2, 0, true));
@@ -120,6 +120,19 @@ fn a_file_is_taken_whole_and_shown_and_a_second_time_changes_nothing() {
     let again = succeeded(import(&place, "users.csv", USERS, &["--output", "json"]));
     assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), counts(0, 2, false));
     assert_eq!(shown(&place, &["alice@example.com"]), alice);
+}
+
+#[test]
+fn a_row_that_a_file_has_again_is_counted_as_repeated() {
+    let place = place();
+    let rows = "namespace,subject,identity\ncorp,a,a\ncorp,b,b\ncorp,a,a\ncorp,a,a\n";
+    let said = succeeded(import(&place, "users.csv", rows, &[]));
+    assert!(said.ends_with("4 rows imported: 2 new, 0 known already, 2 repeated\n"), "{said}");
+    let rows = "namespace,subject,identity\ncorp,a,a\ncorp,c,c\ncorp,a,a\n";
+    let told = succeeded(import(&place, "more.csv", rows, &["--output", "json"]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let counts = ["rows", "new", "known", "repeated"].map(|name| told[name].as_u64());
+    assert_eq!(counts, [3, 1, 1, 1].map(Some), "{told}");
 }
 
 #[test]
@@ -181,6 +194,37 @@ fn bad_lines_are_2_and_clashes_4_and_nothing_of_the_file_holds() {
     assert_eq!(code, Some(4), "alice has another identity in any case");
     let missing = identity(&place, &["import", "/nonexistent.csv"]);
     assert_eq!(refused(&missing).0, Some(2));
+}
+
+#[test]
+fn a_script_reads_which_lines_of_a_refused_file_are_at_fault() {
+    let place = place();
+    succeeded(import(&place, "users.csv", USERS, &[]));
+    let told = |name: &str, rows: &str| {
+        let output = import(&place, name, rows, &["--output", "json"]);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(text(&output.stderr).contains(told["error"].as_str().unwrap()), "{told}");
+        (output.status.code(), told)
+    };
+    let (code, bad) = told("bad.csv", "namespace,subject,identity\ncorp,dave\ncorp,a,a\n");
+    let message = "2 fields, and the first line names 3 columns";
+    let expected = json!({
+        "error": "the file has 1 bad line; nothing was imported",
+        "lines": [{"line": 2, "message": message}], "lines_total": 1,
+    });
+    assert_eq!((code, bad), (Some(2), expected));
+
+    let (code, clash) = told("clash.csv", "namespace,subject,identity\ncorp,alice,other\n");
+    assert_eq!((code, &clash["lines_total"]), (Some(4), &json!(1)));
+    assert_eq!(clash["lines"][0]["line"], 2);
+    assert!(clash["lines"][0]["message"].as_str().unwrap().contains("unlink it first"), "{clash}");
+
+    let many = format!("namespace,subject,identity\n{}", "corp\n".repeat(1_001));
+    let (_, many) = told("many.csv", &many);
+    assert_eq!(
+        (many["lines"].as_array().unwrap().len(), &many["lines_total"]),
+        (1_000, &json!(1_001))
+    );
 }
 
 #[test]

@@ -94,6 +94,20 @@ async fn a_form_that_is_not_an_exchange_is_refused_in_oauths_words() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_large_is_refused_in_oauths_words_and_a_wrong_method_as_a_problem() {
+    let stage = stage(PublicConfig::default()).await;
+    let head = "/conversations/oauth2/token HTTP/1.1\r\nHost: a\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\n";
+    let large = format!("POST {head}Content-Length: 1000000000\r\n\r\n");
+    let large = stage.rig.ask(&large).await;
+    assert_eq!((large.status, large.header("content-type")), (413, "application/json"));
+    assert_eq!(large.json()["error"], "invalid_request");
+    assert!(large.json()["error_description"].as_str().unwrap().starts_with("body_too_large: "));
+    let got = stage.rig.ask(&format!("GET {head}\r\n")).await;
+    assert_eq!(got.problem(), (405, "method_not_allowed".into()));
+}
+
+#[tokio::test]
 async fn every_refusal_of_the_flow_has_the_contracts_oauth_error() {
     let stage = stage(PublicConfig::default()).await;
     let mut told = String::new();

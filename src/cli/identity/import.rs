@@ -14,9 +14,10 @@ use crate::{
         terminal::{complain, print},
     },
     flow::transfer::{Complaint, ImportFailure, Imported, Options, import},
-    inbound::admin::Told,
+    inbound::admin::{Complained, Told},
     telemetry::logs::chain,
 };
+use serde::Serialize;
 use std::{io, path::Path, sync::Arc};
 
 /// Takes a file whole, or nothing of it.
@@ -40,7 +41,7 @@ pub(super) async fn run(desk: &Desk<'_>, options: ImportOptions) -> Result<Exit,
     bar.clear();
     match done {
         Ok(imported) => Ok(taken(desk, &name, &imported, options.dry_run)),
-        Err(failure) => Err(refused(&name, &failure)),
+        Err(failure) => Err(refused(desk, &name, &failure)),
     }
 }
 
@@ -57,24 +58,34 @@ fn taken(desk: &Desk<'_>, name: &str, imported: &Imported, dry_run: bool) -> Exi
             print(&serde_json::to_string(&Told::of(imported, dry_run)).unwrap_or_default())
         }
         Output::Table => {
-            let Imported { rows, new, known, .. } = imported;
+            let Imported { rows, new, known, repeated, .. } = imported;
             let done = if dry_run { "would be imported" } else { "imported" };
             let word = if *rows == 1 { "row" } else { "rows" };
-            print(&format!("{name}: {rows} {word} {done}: {new} new, {known} known already"))
+            let repeated =
+                if *repeated > 0 { format!(", {repeated} repeated") } else { String::new() };
+            print(&format!(
+                "{name}: {rows} {word} {done}: {new} new, {known} known already{repeated}"
+            ))
         }
     }
 }
 
-fn refused(name: &str, failure: &ImportFailure) -> Exit {
+/// What `--output json` prints of a file whose lines are at fault.
+#[derive(Serialize)]
+struct Refused<'a> {
+    error: &'a str,
+    #[serde(flatten)]
+    complained: Complained<'a>,
+}
+
+fn refused(desk: &Desk<'_>, name: &str, failure: &ImportFailure) -> Exit {
     match failure {
         ImportFailure::BadLines { complaints, total } => {
-            say_lines(name, "", complaints, *total);
-            complain(&format!("usher: {name}: {}; nothing was imported", chain(failure)));
+            say_refused(desk, name, failure, (complaints, *total));
             Exit::Wrong
         }
         ImportFailure::Clashes { complaints, total } => {
-            say_lines(name, "", complaints, *total);
-            complain(&format!("usher: {name}: {}; nothing was imported", chain(failure)));
+            say_refused(desk, name, failure, (complaints, *total));
             Exit::Conflict
         }
         ImportFailure::Store(cause) => store_failed(cause),
@@ -86,6 +97,22 @@ fn refused(name: &str, failure: &ImportFailure) -> Exit {
             complain(&format!("usher: {name}: {}", chain(failure)));
             Exit::Unavailable
         }
+    }
+}
+
+/// Says which lines are at fault; `lines` are the first of so many.
+fn say_refused(desk: &Desk<'_>, name: &str, failure: &ImportFailure, lines: (&[Complaint], u64)) {
+    let (complaints, total) = lines;
+    let error = format!("{}; nothing was imported", chain(failure));
+    say_lines(name, "", complaints, total);
+    complain(&format!("usher: {name}: {error}"));
+    match desk.output {
+        Output::Json => {
+            let refused = Refused { error: &error, complained: Complained::of(complaints, total) };
+            // Texts and numbers can always be written.
+            print(&serde_json::to_string(&refused).unwrap_or_default());
+        }
+        Output::Table => {}
     }
 }
 

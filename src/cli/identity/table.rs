@@ -1,6 +1,10 @@
 //! Tables for people.
 
-/// Rows under a heading, in columns as wide as their widest cell.
+/// The widest that a column becomes, in characters: a cell may be of any length, and formatting pads to 65 535 at most.
+/// What is longer is shown whole, and moves only what stands behind it in its line.
+const WIDEST: usize = 60;
+
+/// Rows under a heading, in columns as wide as their widest cell, up to 60 characters.
 pub(super) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
 }
@@ -25,7 +29,7 @@ impl<const N: usize> Table<N> {
         let mut widths = [0; N];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
+                *width = cell.chars().count().min(WIDEST).max(*width);
             }
         }
         let mut text = String::new();
@@ -61,6 +65,16 @@ mod tests {
         let lines = ["IDENTITY      STATE", "u-1           active", "zoë-李-longer", ""];
         assert_eq!(table.text(), lines.join("\n"));
         assert_eq!(Table::new(["", ""]).text(), "");
+    }
+
+    #[test]
+    fn a_cell_of_any_length_is_shown_whole_and_widens_no_other_line_beyond_60() {
+        let long = "x".repeat(70_000);
+        let mut table = Table::new(["AT", "WHY"]);
+        table.push([&long, "a"]);
+        table.push(["b", &long]);
+        let (heading, short) = (format!("{:<60}  WHY", "AT"), format!("{:<60}  {long}", "b"));
+        assert_eq!(table.text(), format!("{heading}\n{long}  a\n{short}\n"));
     }
 
     #[test]

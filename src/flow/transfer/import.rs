@@ -113,6 +113,8 @@ impl<'a> Import<'a> {
                         rows: self.rows,
                         new: verified.fresh,
                         known: verified.known,
+                        // A row that the file has twice is laid aside once.
+                        repeated: self.rows.saturating_sub(verified.fresh + verified.known),
                         warnings: kept,
                         warnings_total: total,
                     });
@@ -326,7 +328,7 @@ mod tests {
         let rows = ["corp,alice,alice@example.com", "corp,bob,b", "corp,zoe,zoes"];
         let (taken, _) = take(&store, file(&rows), CSV).await;
         let taken = taken.unwrap();
-        assert_eq!((taken.rows, taken.new, taken.known), (3, 2, 1));
+        assert_eq!((taken.rows, taken.new, taken.known, taken.repeated), (3, 2, 1, 0));
         assert_eq!((lines(&taken.warnings), taken.warnings_total), (vec![2], 1));
         assert!(!taken.warnings[0].what.contains("alice"));
         let held =

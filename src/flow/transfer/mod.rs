@@ -97,6 +97,8 @@ pub struct Imported {
     pub new: u64,
     /// Those it had just so.
     pub known: u64,
+    /// Those that an earlier line of the file had just so.
+    pub repeated: u64,
     /// What a person should know, by line; the first [`KEPT`].
     pub warnings: Vec<Complaint>,
     /// How many there were in all.

@@ -38,7 +38,7 @@ use std::{pin::pin, sync::Arc};
 use tokens::AdminTokens;
 pub use tokens::{AdminToken, Role};
 use tracing::{Instrument, Span};
-pub use transfer::Told;
+pub use transfer::{Complained, Told};
 
 /// The room's settings.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ impl Admin {
             }
             Route::Identity(identity) => {
                 body::read(body, call.body).await?;
-                read::show(&desk, identity, head.headers).await
+                read::show(&desk, identity, query, head.headers).await
             }
             Route::Export => {
                 body::read(body, call.body).await?;

@@ -79,7 +79,9 @@ fn count(text: &str) -> Result<usize, Problem> {
 pub(super) async fn show(
     desk: &Desk<'_>,
     identity: &str,
+    query: &str,
     recycled: HeaderMap,
 ) -> Result<Answer, Problem> {
+    let [] = form::only_these(query, [])?;
     shown(desk, &named(identity)?, recycled).await
 }

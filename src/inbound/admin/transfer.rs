@@ -100,6 +100,7 @@ pub struct Told<'a> {
     rows: u64,
     new: u64,
     known: u64,
+    repeated: u64,
     dry_run: bool,
     warnings: Vec<Line<'a>>,
     warnings_total: u64,
@@ -118,10 +119,25 @@ impl<'a> Told<'a> {
             rows: imported.rows,
             new: imported.new,
             known: imported.known,
+            repeated: imported.repeated,
             dry_run,
             warnings: lines(&imported.warnings),
             warnings_total: imported.warnings_total,
         }
+    }
+}
+
+/// What is said of the lines of a file of which nothing holds, as JSON: the first thousand of `lines_total`.
+#[derive(Debug, Serialize)]
+pub struct Complained<'a> {
+    lines: Vec<Line<'a>>,
+    lines_total: u64,
+}
+
+impl<'a> Complained<'a> {
+    /// Of `total` lines, of which these are told.
+    pub fn of(complaints: &'a [Complaint], total: u64) -> Self {
+        Self { lines: lines(complaints), lines_total: total }
     }
 }
 
@@ -163,8 +179,9 @@ pub(super) fn refused(desk: &Desk<'_>, failure: &ImportFailure) -> Problem {
 }
 
 fn with_lines(problem: Problem, complaints: &[Complaint], total: u64) -> Problem {
-    let lines = serde_json::to_value(lines(complaints)).unwrap_or_default();
-    problem.with_member("lines", lines).with_member("lines_total", total.into())
+    let Complained { lines, lines_total } = Complained::of(complaints, total);
+    let lines = serde_json::to_value(lines).unwrap_or_default();
+    problem.with_member("lines", lines).with_member("lines_total", lines_total.into())
 }
 
 /// The caller's fault, by what [`super::imports`] says it is.
