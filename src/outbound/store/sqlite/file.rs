@@ -156,6 +156,17 @@ pub(super) struct Rights {
     pub(super) migrates: bool,
 }
 
+impl Rights {
+    /// What the absence of a file means to who may not make it.
+    fn absence(self, fault: UnfitStore) -> UnfitStore {
+        match (fault, self.migrates) {
+            (UnfitStore::Gone, true) => UnfitStore::Missing,
+            (UnfitStore::Gone, false) => UnfitStore::NotMade,
+            (fault, _) => fault,
+        }
+    }
+}
+
 /// A file that was opened for the first time.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -168,18 +179,19 @@ pub(super) struct Opened {
 /// Opens the file, making it and its directory where they are missing, and brings it to this release's schema, as far
 /// as it may.
 pub(super) fn open(path: &Path, rights: Rights) -> Result<Opened, UnfitStore> {
-    if rights.makes && rights.migrates {
+    let makes = rights.makes && rights.migrates;
+    if makes {
         make(path)?;
     } else {
         // One with nothing in it is what an interrupted first start leaves.
-        database(path).map_err(|fault| match fault {
-            UnfitStore::Gone if rights.migrates => UnfitStore::Missing,
-            UnfitStore::Gone => UnfitStore::NotMade,
-            fault => fault,
-        })?;
+        database(path).map_err(|fault| rights.absence(fault))?;
         usable(path)?;
     }
     let mut connection = connect(path)?;
+    // So is one without tables.
+    if !makes && schema::is_blank(&connection)? {
+        return Err(rights.absence(UnfitStore::Gone));
+    }
     let migrated = schema::migrate(&mut connection, rights.migrates)?;
     check(&connection)?;
     let held = Held::by(&connection, path)?;
@@ -416,6 +428,13 @@ mod tests {
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), files);
             assert_eq!(std::fs::metadata(&path).map_or(0, |file| file.len()), 0);
         }
+        // A first start that was killed before it made the tables.
+        Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "WAL").unwrap();
+        let blank = std::fs::read(&path).unwrap();
+        assert!(!blank.is_empty());
+        assert!(matches!(super::open(&path, reads), Err(UnfitStore::Missing)));
+        assert!(matches!(super::open(&path, never), Err(UnfitStore::NotMade)));
+        assert_eq!(std::fs::read(&path).unwrap(), blank);
         assert!(super::open(&path, ALL).unwrap().migrated);
     }
 
