@@ -391,6 +391,9 @@ fn what_must_last_needs_a_durable_store() {
         let (code, said) = refused(&identity(&place, &command));
         assert_eq!((code, said.contains("needs a durable store")), (Some(69), true), "{said}");
     }
+    let (code, said) = refused(&usher(&["migrate", "--config", &config(&place)], ""));
+    assert_eq!((code, said.contains("needs a durable store")), (Some(69), true), "{said}");
+    assert!(said.contains("needs no migration"), "{said}");
 }
 
 /// Waits for a sidecar to give `subject` what `is` accepts, at most 2 s from `since`.
