@@ -1,6 +1,7 @@
-//! What usher does for its store while it serves.
-use super::tasks::Stop;
+//! What usher does by itself while it serves: for its store, and for its readiness.
+use super::{ready::Latches, tasks::Stop};
 use crate::{
+    inbound::health::Readiness as _,
     outbound::store::cached::CachedStore,
     ports::{clock::Clock, registry::Registry, store::BindingStore as _},
 };
@@ -42,6 +43,25 @@ pub(super) async fn watch(store: Arc<CachedStore>, stop: Stop) {
             }
             (Err(_), true) | (Ok(()), false) => {}
         }
+    }
+}
+
+/// How often usher looks whether it is ready, until it was. Keys and a store may go again before a probe's turn comes.
+const NOTICE: Duration = Duration::from_millis(100);
+
+/// Notices the first time that usher is ready, whether or not anybody asks (contract 9), and waits for `stop`.
+pub(super) async fn notice(latches: Arc<Latches>, stop: Stop) {
+    let noticed = async {
+        // Looking is what latches.
+        while !latches.ready() {
+            tokio::time::sleep(NOTICE).await;
+        }
+        // A task that ended would be one that broke.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = stop.requested() => {}
+        () = noticed => {}
     }
 }
 

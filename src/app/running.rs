@@ -103,6 +103,7 @@ pub async fn start(
     let probes = Arc::new(probes(&latches, &host, options.dev));
     upkeep.spawn("health listener", served(health, probes, upkeep.stop_signal(), Duration::ZERO));
     latches.start();
+    upkeep.spawn("readiness", keeping::notice(Arc::clone(&latches), upkeep.stop_signal()));
     upkeep.spawn("store watch", keeping::watch(bindings, upkeep.stop_signal()));
     let clock = Arc::clone(&host.clock);
     upkeep.spawn("registry upkeep", keeping::settle(registry, clock, upkeep.stop_signal()));

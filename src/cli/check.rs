@@ -64,7 +64,10 @@ async fn online(settings: &Settings) -> Exit {
         tell(&format!("issuer {}", issuer.url.as_str()), keys(settings, issuer).await);
     }
     let store = match &settings.store.place {
-        StorePlace::Sqlite(path) if !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) => {
+        StorePlace::Sqlite(path)
+            if settings.store.migrate
+                && !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) =>
+        {
             Ok("is not there yet; the first start makes it".to_owned())
         }
         StorePlace::Sqlite(_) | StorePlace::Memory => opens(settings).await,

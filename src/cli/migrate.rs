@@ -19,7 +19,13 @@ pub(super) fn run(file: Option<PathBuf>) -> Exit {
     settings.store.migrate = true;
     let place = match &settings.store.place {
         StorePlace::Sqlite(path) => path.display().to_string(),
-        StorePlace::Memory => "memory:".to_owned(),
+        StorePlace::Memory => {
+            complain(
+                "usher: this needs a durable store: store.url is memory:, which is in the sidecar's own memory, made \
+                 anew at each start, and needs no migration",
+            );
+            return Exit::Unavailable;
+        }
         StorePlace::Postgres(server) => server.to_string(),
     };
     block_on(async {

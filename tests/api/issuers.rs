@@ -73,6 +73,26 @@ async fn p2_with_the_provider_down_known_keys_go_on_and_unknown_ones_are_503() {
 }
 
 #[tokio::test]
+async fn usher_notices_that_it_is_ready_though_nobody_asks_until_the_keys_are_gone_again() {
+    let (mut idp, place) = (Idp::open().await, Place::new());
+    let issuer = json!({
+        "url": idp.provider.issuer(), "audiences": ["chat"], "insecureHttp": true,
+        "keys": {"cooldown": "1s", "refresh": "1s", "maxStale": "2s", "fetchTimeout": "1s"},
+    });
+    place.configure(idp.provider.issuer(), &json!({"issuers": [issuer]}));
+    let usher = place.start().await;
+    let token = idp.token("alice");
+    assert_eq!(usher.exchange(&token).await.status, 200);
+    idp.close().await;
+    eventually(async || (usher.exchange(&token).await.status == 503).then_some(())).await;
+    let asked = client::get(usher.health(), "/readyz?verbose").await;
+    let faults = asked.json()["faults"].to_string();
+    assert!(faults.contains("too old to be used"), "{faults}");
+    assert_eq!(asked.status, 200, "{faults}");
+    usher.stop().await;
+}
+
+#[tokio::test]
 async fn rotating_the_key_loses_no_request() {
     let (idp, place) = (Idp::open().await, Place::new());
     place.configure(idp.provider.issuer(), &json!({}));

@@ -435,6 +435,9 @@ fn what_must_last_needs_a_durable_store() {
         let (code, said) = refused(&identity(&place, &command));
         assert_eq!((code, said.contains("needs a durable store")), (Some(69), true), "{said}");
     }
+    let (code, said) = refused(&usher(&["migrate", "--config", &config(&place)], ""));
+    assert_eq!((code, said.contains("needs a durable store")), (Some(69), true), "{said}");
+    assert!(said.contains("needs no migration"), "{said}");
 }
 
 /// Waits for a sidecar to give `subject` what `is` accepts, at most 2 s from `since`.
@@ -668,6 +671,30 @@ fn migrate_brings_an_older_store_along_and_says_whether_it_did() {
     assert_eq!(done(&place, &["list", "--output", "json"]), "");
 }
 
+#[tokio::test]
+async fn where_migrate_is_never_no_start_makes_a_store_and_a_check_says_so_too() {
+    let (idp, place) = (Idp::open().await, Place::new());
+    let file = place.path("usher.db");
+    let store = json!({"url": format!("sqlite:{}", file.display()), "migrate": "never"});
+    place.configure(idp.provider.issuer(), &json!({"store": store}));
+    let config = config(&place);
+    let run = async |arguments: &'static [&'static str]| {
+        let config = config.clone();
+        let command = move || usher(&[arguments, &["--config", &config]].concat(), "");
+        tokio::task::spawn_blocking(command).await.unwrap()
+    };
+    for arguments in [&["serve"][..], &["check", "--online"], &["identity", "list"]] {
+        let ended = run(arguments).await;
+        let said = text(&ended.stdout) + &text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(69), "{arguments:?}: {said}");
+        let why = "is not there, and store.migrate is never";
+        assert!(said.contains(why) && said.contains("`usher migrate`"), "{said}");
+        assert!(!file.exists(), "{arguments:?}");
+    }
+    assert!(succeeded(run(&["migrate"]).await).contains("brought to this version's schema"));
+    assert!(succeeded(run(&["check", "--online"]).await).contains("ok      store: opens"));
+}
+
 #[test]
 fn who_only_reads_makes_no_store_and_says_that_there_is_none() {
     let place = place();
@@ -680,10 +707,18 @@ fn who_only_reads_makes_no_store_and_says_that_there_is_none() {
         &["retire", "bob", "--reason", "x"],
         &["rekey", "--dry-run"],
     ];
-    for arguments in reads {
+    let refuses = |arguments: &[&str]| {
         let (code, said) = refused(&identity(&place, arguments));
         assert_eq!(code, Some(69), "{arguments:?}: {said}");
         assert!(said.contains("is not there; check the path in store.url"), "{said}");
+    };
+    for arguments in reads {
+        refuses(arguments);
         assert!(!file.exists(), "{arguments:?}");
+    }
+    fs::write(&file, "").unwrap();
+    for arguments in reads {
+        refuses(arguments);
+        assert_eq!(fs::metadata(&file).unwrap().len(), 0, "{arguments:?}");
     }
 }

@@ -24,8 +24,8 @@ use worker::Worker;
 pub type SqliteStore = SqlStore<SqliteDriver>;
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it (0600) and its directory (0700), and brings it to this release's schema
-    /// unless `migrates` is `false`. Blocks while it does, a few milliseconds where nobody holds the lock and at most
+    /// Opens the file at `path`, or makes it (0600) and its directory (0700), and brings it to this release's schema;
+    /// where `migrates` is `false` it does neither. Blocks while it does, a few milliseconds where nobody holds the lock and at most
     /// some seconds.
     ///
     /// A file that is lost after this is not made again: the store is unavailable until it is back.
@@ -39,7 +39,7 @@ impl SqliteStore {
     /// The same of a file that is there already.
     ///
     /// # Errors
-    /// There is none ([`UnfitStore::Missing`]), or it cannot be used.
+    /// There is none ([`UnfitStore::Missing`], [`UnfitStore::NotMade`]) or nothing in it, or it cannot be used.
     pub fn existing(path: &Path, migrates: bool, clock: Arc<dyn Clock>) -> Result<Self, Unfit> {
         Self::with(path, Rights { makes: false, migrates }, clock)
     }

@@ -85,6 +85,11 @@ pub enum UnfitStore {
         "is not there; check the path in store.url (the first usher serve makes it, or usher migrate, or usher identity import)"
     )]
     Missing,
+    /// The same where no start makes it.
+    #[error(
+        "is not there, and store.migrate is never; check the path in store.url, or run `usher migrate`, which makes it"
+    )]
+    NotMade,
     /// Written by an earlier release, and not to be changed here.
     #[error(
         "has the schema of an earlier release, and store.migrate is never; run `usher migrate`"
@@ -145,10 +150,21 @@ impl From<io::Error> for UnfitStore {
 /// What a process may do to the file when it opens it for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rights {
-    /// Make it where it is missing.
+    /// Make it where it is missing, if it may give it a schema.
     pub(super) makes: bool,
-    /// Bring it to this release's schema where it has an earlier one.
+    /// Bring it to this release's schema where it has an earlier one, or none.
     pub(super) migrates: bool,
+}
+
+impl Rights {
+    /// What the absence of a file means to who may not make it.
+    fn absence(self, fault: UnfitStore) -> UnfitStore {
+        match (fault, self.migrates) {
+            (UnfitStore::Gone, true) => UnfitStore::Missing,
+            (UnfitStore::Gone, false) => UnfitStore::NotMade,
+            (fault, _) => fault,
+        }
+    }
 }
 
 /// A file that was opened for the first time.
@@ -163,17 +179,19 @@ pub(super) struct Opened {
 /// Opens the file, making it and its directory where they are missing, and brings it to this release's schema, as far
 /// as it may.
 pub(super) fn open(path: &Path, rights: Rights) -> Result<Opened, UnfitStore> {
-    if rights.makes {
+    let makes = rights.makes && rights.migrates;
+    if makes {
         make(path)?;
     } else {
         // One with nothing in it is what an interrupted first start leaves.
-        let found = database(path);
-        found.map_err(|fault| {
-            if matches!(fault, UnfitStore::Gone) { UnfitStore::Missing } else { fault }
-        })?;
+        database(path).map_err(|fault| rights.absence(fault))?;
         usable(path)?;
     }
     let mut connection = connect(path)?;
+    // So is one without tables.
+    if !makes && schema::is_blank(&connection)? {
+        return Err(rights.absence(UnfitStore::Gone));
+    }
     let migrated = schema::migrate(&mut connection, rights.migrates)?;
     check(&connection)?;
     let held = Held::by(&connection, path)?;
@@ -384,10 +402,38 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("usher.db");
         let never = Rights { makes: true, migrates: false };
+        let older = Connection::open(&path).unwrap();
+        older.execute_batch(include_str!("migrations/1.sql")).unwrap();
+        older.pragma_update(None, "application_id", 0x7573_6872).unwrap();
+        older.pragma_update(None, "user_version", 1_001).unwrap();
+        drop(older);
         assert!(matches!(super::open(&path, never), Err(UnfitStore::NeedsMigration)));
         assert!(super::open(&path, ALL).unwrap().migrated);
         assert!(!super::open(&path, ALL).unwrap().migrated);
         super::open(&path, never).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_made_by_who_may_not_make_it_or_may_not_give_it_a_schema() {
+        let folder = folder();
+        let path = folder.path().join("usher.db");
+        let refused = || {
+            let reads = Rights { makes: false, migrates: true };
+            assert!(matches!(super::open(&path, reads), Err(UnfitStore::Missing)));
+            let never = Rights { makes: true, migrates: false };
+            assert!(matches!(super::open(&path, never), Err(UnfitStore::NotMade)));
+            std::fs::read(&path).ok()
+        };
+        assert_eq!(refused(), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(refused().as_deref(), Some(&[][..]));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        // A first start that was killed before it made the tables.
+        Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "WAL").unwrap();
+        let blank = std::fs::read(&path).unwrap();
+        assert!(!blank.is_empty());
+        assert_eq!(refused(), Some(blank));
+        assert!(super::open(&path, ALL).unwrap().migrated);
     }
 
     #[test]
@@ -407,6 +453,7 @@ mod tests {
             (io(io::ErrorKind::ReadOnlyFilesystem), "mount a writable volume"),
             (io(io::ErrorKind::StorageFull), "make room"),
             (UnfitStore::Damaged, "restore a copy"),
+            (UnfitStore::NotMade, "run `usher migrate`, which makes it"),
             (UnfitStore::Newer { found: 2, known: 1 }, "run the usher that wrote it"),
         ] {
             let unfit = Unfit { path: "/var/lib/usher/usher.db".into(), fault };

@@ -26,6 +26,11 @@ pub(super) fn recognise(connection: &Connection) -> Result<(), UnfitStore> {
     if application == 0 && version == 0 && tables == 0 { Ok(()) } else { Err(UnfitStore::Foreign) }
 }
 
+/// Whether a recognised file has no schema of any release yet.
+pub(super) fn is_blank(connection: &Connection) -> Result<bool, UnfitStore> {
+    Ok(marks(connection)? == (0, 0))
+}
+
 /// Refuses a file that this release cannot work on, or not any more: another process may have brought it to a later
 /// major version, or written another database over it. To be asked inside each transaction.
 pub(super) fn fits(connection: &Connection) -> Result<(), UnfitStore> {
