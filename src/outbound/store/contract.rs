@@ -116,8 +116,8 @@ async fn names_are_compared_byte_for_byte(store: &impl BindingStore) {
     ];
     for (at, (namespace, id)) in names.iter().enumerate() {
         let text = format!("u-{at}");
-        let named = Subject::stored(namespace, id).unwrap();
-        let bound = bind(store, &named, &text).await.unwrap();
+        let whole = Subject::stored(namespace, id).unwrap();
+        let bound = bind(store, &whole, &text).await.unwrap();
         assert_eq!(bound, active(&text), "{namespace} {id}");
     }
     for (at, (namespace, id)) in names.iter().enumerate() {
